@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+STAMP := $(VENV)/.installed
+DEMO := .demo
+
+help: ## list the tasks
+	@$(PYTHON) -c "import re; [print(f'{m[1]:10} {m[2]}') for m in re.finditer(r'^([a-z-]+):.*?## (.*)', open('Makefile').read(), re.M)]"
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(BIN)/python -c "open('$(STAMP)', 'w').close()"
+
+install: $(STAMP) ## the program and its tools, in .venv
+
+demo: $(STAMP) ## a synthetic case exported; EVIDENCE=/path uses your own folder
+	$(BIN)/defender-exporter demo $(DEMO) --force $(if $(EVIDENCE),--evidence "$(EVIDENCE)")
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+lint: $(STAMP) ## style, format, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: $(STAMP) ## write the golden files anew: look at the difference before committing it
+	$(BIN)/python -m pytest -q tests/golden --refresh-golden
+
+peers: ## independent tools in their own environments, for the differential tests
+	$(PYTHON) tests/peers/install.py .peers
+
+bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
+	$(BIN)/python -m tests.benchmarks
+
+lock: ## exact versions of everything, for CI and make
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) .peers $(DEMO) .bench dist
+
+.PHONY: help install demo test lint golden peers bench lock clean

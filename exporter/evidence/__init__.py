@@ -1,0 +1,39 @@
+"""Where files come from, read-only: folders, archives, and later disk images, behind one seam."""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Protocol, TypeAlias
+
+from exporter.records import Rejected
+
+
+class EvidenceFile(Protocol):
+    """A file of a tree. `path` is unescaped and has slashes; it is what a user reads, never what is opened."""
+
+    path: str
+    evidence: str
+    size: int | None
+    modified_at: int | None
+    volume: str | None
+    snapshot: str | None
+
+    def open(self) -> BinaryIO:
+        """A read-only stream from the file's start; raises EvidenceError."""
+        ...
+
+
+Found: TypeAlias = "EvidenceFile | Rejected"
+
+
+class Tree(Protocol):
+    """A read-only tree of files: a folder, an archive, a volume of an image."""
+
+    name: str
+
+    def walk(self, tails: Sequence[str]) -> Iterator[Found]:
+        """Every file whose path ends in one of `tails` (see `places`); what cannot be listed is yielded as Rejected.
+
+        A tree that can look paths up need not visit the others.
+        """
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,172 @@
+"""What flows through the program: payloads, records, losses, counts, and the rows and documents made of them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
+
+
+class Verdict(StrEnum):
+    """How sure we are that a record is what Windows wrote."""
+
+    VERIFIED = "verified"
+    UNVERIFIABLE = "unverifiable"
+    FAILED = "failed"
+
+
+class Integrity(msgspec.Struct, frozen=True):
+    """A verdict and the name of the check that gave it, such as `chunk-crc32`."""
+
+    verdict: Verdict
+    check: str
+
+
+UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, "none")
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bytes say: one subclass per kind. Ids are int, times are ticks (see `times`), None means absent.
+
+    `kind` is the one name shared by the class, `mappings/records/<kind>.yaml` and the golden files.
+    """
+
+    kind: ClassVar[str] = ""
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """One payload as a format parser yields it.
+
+    `offset` is in bytes from the start of the file, `raw_hash` the SHA-256 (hex) of the record's bytes as read (sink-contracts C6),
+    `units` how many of the file's units (lines of a text log, else 1) it stands for. `incomplete` names what could not be read of it.
+    """
+
+    payload: Payload
+    offset: int
+    raw_hash: str
+    integrity: Integrity = UNVERIFIABLE
+    units: int = 1
+    number: int | None = None
+    incomplete: str | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Something that should have been a record and could not be read."""
+
+    offset: int | None
+    reason: str
+    excerpt: str = ""
+    units: int = 1
+    number: int | None = None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Yielded last by every format parser: units seen, counted independently of what was made of them.
+
+    `unparsed` counts the units that are known and left alone, by kind: seen = units of Parsed + of Rejected + unparsed.
+    """
+
+    seen: int
+    unparsed: Mapping[str, int] = {}
+
+
+Item: TypeAlias = Parsed | Rejected | Tally
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The evidence file a record came from: `path` is its unescaped path inside `evidence`, with slashes."""
+
+    path: str
+    evidence: str
+    size: int | None = None
+    modified_at: int | None = None
+    volume: str | None = None
+    snapshot: str | None = None
+
+
+class Correlation(msgspec.Struct, frozen=True):
+    """The incident that a record belongs to, and the tier of the join (1 exact … 4 weak; see architecture section 5)."""
+
+    incident_id: str
+    tier: int
+    key: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A payload with its origin. `key` is the natural key of sink-contracts C5 without version, case and host."""
+
+    payload: Payload
+    host: str
+    source: Source
+    collector: str
+    key: tuple[str, ...]
+    hash: str
+    offset: int | None = None
+    number: int | None = None
+    integrity: Integrity = UNVERIFIABLE
+    incomplete: str | None = None
+    correlation: Correlation | None = None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One loss, with everything needed to find it again; a line of `dead-letters.ndjson`."""
+
+    stage: str
+    reason: str
+    source: str
+    host: str = ""
+    collector: str = ""
+    offset: int | None = None
+    number: int | None = None
+    excerpt: str = ""
+    units: int = 1
+    document: msgspec.Raw | None = None
+
+
+def event_id(case: str, record: Record) -> str:
+    """The identity of sink-contracts C5: 40 hex digits, the same on every run and every machine."""
+    text = "\0".join(("v1", case, record.host, *record.key))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline: a record at one of its times. `attributes` are plaso-style names, already clean text."""
+
+    ticks: int
+    timestamp_desc: str
+    data_type: str
+    message: str
+    short_message: str
+    plaso_message: str
+    plaso_short_message: str
+    source_short: str
+    source_long: str
+    hostname: str
+    username: str | None
+    display_name: str
+    parser: str
+    event_id: str
+    tags: Sequence[str]
+    attributes: Mapping[str, Any]
+    order: tuple[str, int]
+
+
+class Mapped(Protocol):
+    """A record as the sinks see it."""
+
+    @property
+    def id(self) -> str:
+        """The document's `_id` (C5)."""
+        ...
+
+    @property
+    def record(self) -> Record: ...
+
+    def document(self) -> bytes:
+        """The ECS document as JSON, ending in `}}`: `event` is its last object, so that a sink can add `ingested` (E5)."""
+        ...
+
+    def rows(self) -> Sequence[Row]:
+        """One row for each distinct usable time; empty when there is none."""
+        ...

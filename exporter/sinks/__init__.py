@@ -1,0 +1,85 @@
+"""Sinks: each takes mapped records and tells what became of every one."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from exporter.records import Mapped
+
+
+class Outcome(StrEnum):
+    """What became of a document; the sum over all outcomes is what went in (C11)."""
+
+    WRITTEN = "written"
+    DUPLICATE = "duplicate"
+    SKIPPED = "skipped"
+    DEAD = "dead"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The fate of one record at one sink; timeline sinks may write `rows` lines for it."""
+
+    position: int
+    id: str
+    outcome: Outcome
+    reason: str = ""
+    rows: int = 1
+    document: bytes | None = None
+
+
+class Counts(msgspec.Struct):
+    """Documents by outcome (C11) and lines written."""
+
+    incoming: int = 0
+    written: int = 0
+    duplicate: int = 0
+    skipped: int = 0
+    dead: int = 0
+    rows: int = 0
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        setattr(self, result.outcome.value, getattr(self, result.outcome.value) + 1)
+        self.rows += result.rows if result.outcome is Outcome.WRITTEN else 0
+
+    @property
+    def balanced(self) -> bool:
+        """True when everything that came in has an outcome."""
+        return self.incoming == self.written + self.duplicate + self.skipped + self.dead
+
+
+class Sink(Protocol):
+    """A target of documents or timeline rows.
+
+    `write` and `flush` return the results known by then, for this document or for earlier ones; each document gets exactly one.
+    """
+
+    name: str
+    target: str
+
+    def check(self) -> None:
+        """Health check that resembles writing; raises SinkUnavailable, SinkRefused or ConfigurationError."""
+        ...
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take one mapped record; `position` counts the records of the run from 1."""
+        ...
+
+    def flush(self) -> Iterable[Result]:
+        """Send what is buffered."""
+        ...
+
+    @property
+    def acknowledged(self) -> int:
+        """Every position up to this one is safe: a checkpoint may pass it."""
+        ...
+
+    def close(self) -> list[str]:
+        """Finish: flush, make final names appear, return the paths written. Call once."""
+        ...
+
+    def abort(self) -> None:
+        """Leave no file under a final name."""
+        ...
