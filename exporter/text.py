@@ -1,0 +1,41 @@
+"""Texts from evidence made fit for where they go: a serializer, a single line, a terminal.
+
+Cleaning for serializers happens once, in the mapping (`clean`); the other two are for the last step before a line or a screen.
+"""
+
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_INVISIBLE = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` as every serializer takes it (C7): surrogates that pair are joined, others become U+FFFD, NUL becomes U+2400."""
+    if "\0" in text:
+        text = text.replace("\0", "\u2400")
+    if text.isascii() or _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def one_line(text: str) -> str:
+    """`text` with a space for each C0 or C1 control and for each Unicode line or paragraph separator."""
+    return text if text.isprintable() else _CONTROL.sub(" ", text)
+
+
+def printable(text: str) -> str:
+    r"""`text` fit for a terminal or a log: controls, bidi marks, zero-width characters and surrogates as `\x1b`, `\u202e`.
+
+    A backslash of the text itself stays single: Windows paths are to be read, and the escapes are for eyes, not for reading back.
+    """
+    return text if text.isprintable() else _INVISIBLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
