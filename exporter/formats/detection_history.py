@@ -45,6 +45,7 @@ class DetectionHistory(Payload, frozen=True, kw_only=True):
     user: str | None = None
     source_id: int | None = None
     process_name: str | None = None
+    source_id_2: int | None = None
     origin_id: int | None = None
     detected_at: int | None = None
     pre_execution_status: int | None = None
@@ -56,6 +57,7 @@ class DetectionHistory(Payload, frozen=True, kw_only=True):
     sha256: str | None = None
     file_size: int | None = None
     sig_seq: int | None = None
-    unknown: Mapping[str, int] = {}
+    unknown: Mapping[str, int | str] = {}
+    extra: tuple[int | str, ...] = ()
     more_resources: tuple[TrackedResource, ...] = ()
-    tail: tuple[int, ...] = ()
+    tail: tuple[int | str, ...] = ()
