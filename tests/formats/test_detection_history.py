@@ -1,0 +1,397 @@
+"""DetectionHistory: every value of the real files, both layouts, every kind of damage."""
+
+import json
+import struct
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.formats.detection_history import DetectionHistory, TrackedResource, looks_like_detection_history, parse_detection_history
+from exporter.records import Item, Parsed, Rejected, Tally, Verdict
+from exporter.synthetic.detection_history import MAGIC, build_detection_history, file_resource
+from exporter.times import iso
+
+NAME = "11111111-2222-4333-8444-555555555555"
+PLAIN = [
+    "threat_id",
+    "detection_id",
+    "magic",
+    "threat_name",
+    "severity_id",
+    "category_id",
+    "status_id",
+    "detection_type_id",
+    "quarantine_id",
+    "execution_id",
+    "state",
+    "user",
+    "source_id",
+    "source_id_2",
+    "origin_id",
+    "pre_execution_status",
+]
+RENAMED = {
+    "action_ids": "actions",
+    "last_change_at": "last_change_filetime",
+    "process_name": "process",
+    "detected_at": "detection_filetime",
+    "remediated_at": "remediation_filetime",
+}
+
+
+def read(data: bytes, name: str = NAME) -> list[Item]:
+    items = list(parse_detection_history(data, name))
+    assert items[-1] == Tally(1)
+    return items[:-1]
+
+
+def parsed(data: bytes, name: str = NAME) -> Parsed:
+    (item,) = read(data, name)
+    assert isinstance(item, Parsed)
+    return item
+
+
+def history(item: Parsed) -> DetectionHistory:
+    assert isinstance(item.payload, DetectionHistory)
+    return item.payload
+
+
+def sample(**changes: Any) -> DetectionHistory:
+    tracked = tuple(
+        file_resource(
+            f"C:\\x{layout}.exe",
+            threat_id=2147519003,
+            threat_name="Virus:DOS/EICAR_Test_File",
+            sig_seq=0x0555DC2DDDB0,
+            started_at=133029417789094421,
+            sha256="ab" * 32,
+            sha1="cd" * 20,
+            md5="ef" * 16,
+            size=68,
+            layout=layout,
+        )
+        for layout in ("header20", "size")
+    )
+    values: dict[str, Any] = {
+        "detection_id": NAME,
+        "file_name": NAME,
+        "threat_id": 2147519003,
+        "magic": MAGIC,
+        "threat_name": "Virus:DOS/EICAR_Test_File",
+        "action_ids": (2, 3, 6),
+        "tracked": tracked,
+        "last_change_at": 133029418227574371,
+        "user": "LAB\\analyst",
+        "tail": (0, 0, 0, 0, 1),
+    }
+    return DetectionHistory(**(values | changes))
+
+
+def as_expected(payload: DetectionHistory) -> dict[str, Any]:
+    """A payload under the names of expected.json."""
+    out = {name: getattr(payload, name) for name in PLAIN} | {there: getattr(payload, here) for here, there in RENAMED.items()}
+    out |= dict(payload.unknown) | {"actions": list(payload.action_ids), "tail": list(payload.tail)}
+    out["error_code"] = f"0x{payload.error_code:08x}"
+    out["remediation_user"] = payload.remediation_user or ""
+    for here, there in (("last_change_at", "last_change"), ("detected_at", "detection_time"), ("remediated_at", "remediation_time")):
+        out[there] = iso(getattr(payload, here)) if getattr(payload, here) else None
+    for name in ("tracked", "more_resources"):
+        listed = [{field: getattr(resource, field) for field in resource.__struct_fields__} for resource in getattr(payload, name)]
+        out["resources" if name == "tracked" else name] = listed
+    return out
+
+
+@pytest.mark.real_data
+def test_every_value_of_the_real_files_is_the_expected_one(shared_data: Path) -> None:
+    folder = shared_data / "detection_history"
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
+    for name, values in expected.items():
+        data = (folder / name).read_bytes()
+        item = parsed(data, Path(name).name)
+        got = as_expected(history(item)) | {"sha256": item.raw_hash, "size": len(data)}
+        assert got == values
+        assert (item.incomplete, item.integrity.verdict) == (None, Verdict.UNVERIFIABLE)
+        assert history(item).name_matches
+    assert len(expected) == 6
+
+
+@pytest.mark.real_data
+def test_the_writer_makes_the_very_bytes_of_the_real_files(shared_data: Path) -> None:
+    for path in (shared_data / "detection_history").glob("*/*-*"):
+        data = path.read_bytes()
+        assert build_detection_history(history(parsed(data, path.name))) == data
+
+
+@pytest.mark.real_data
+def test_hashes_and_sigseq_are_those_of_the_file_resource(shared_data: Path) -> None:
+    path = shared_data / "detection_history/plaso/6AFE33A0-19BA-4FFF-892F-B700539D7D63"
+    payload = history(parsed(path.read_bytes(), path.name))
+    assert payload.sha1 == "3395856ce81f2b7382dee72602f798b642f14140"
+    assert (payload.md5, payload.file_size, payload.sig_seq) == ("44d88612fea8a8f36de82e1278abb02f", 68, 5866324352432)
+    assert payload.sha256 == "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+    assert payload.tracking_started_at == 133029417789094421
+    assert payload.file_path == "C:\\Users\\testuser\\Downloads\\eicar_com.zip->eicar.com"
+    assert [resource.schema for resource in payload.resources] == ["containerfile", "file", "webfile"]
+
+
+EDGES = (
+    ",cmdline,behavior,container,active,failed,unknownstatus,twofiles,cjk,longpath,nomagic,unknowntype,unknownkey,cut,cuttail,empty,"
+    "cjk+container,longpath+twofiles+nomagic"
+)
+
+
+@pytest.fixture(scope="module", params=["header20", "size"])
+def generated(
+    request: pytest.FixtureRequest, shared_tools: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[dict[str, Any], list[Item]]]:
+    folder = tmp_path_factory.mktemp("generated")
+    tool = [sys.executable, str(shared_tools / "make_detection_history.py"), str(folder)]
+    run = subprocess.run([*tool, "--entries", "36", "--layout", request.param, "--edge", EDGES], capture_output=True, check=True)
+    place = folder / "ProgramData/Microsoft/Windows Defender/Scans/History/Service/DetectionHistory"
+    return [(truth, read((place / truth["file"]).read_bytes(), Path(truth["file"]).name)) for truth in json.loads(run.stdout)["detections"]]
+
+
+@pytest.mark.real_data
+def test_what_an_independent_writer_wrote_is_read_back(generated: list[tuple[dict[str, Any], list[Item]]]) -> None:
+    whole = [(truth, items) for truth, items in generated if not {"cut", "cuttail", "empty"} & set(truth["edges"])]
+    assert len(whole) == 30
+    for truth, (item,) in whole:
+        assert isinstance(item, Parsed)
+        payload = history(item)
+        assert item.integrity.verdict is Verdict.UNVERIFIABLE
+        names = ["detection_id", "threat_id", "threat_name", "category_id", "status_id", "quarantine_id", "sig_seq"]
+        assert {name: getattr(payload, name) for name in names} | {"user": payload.user or ""} == {
+            name: truth[name] for name in [*names, "user"]
+        } | ({"sig_seq": None} if "cmdline" in truth["edges"] else {})
+        assert list(payload.action_ids) == truth["actions"]
+        assert payload.error_code == int(truth["error_code"], 16)
+        times = [payload.detected_at, payload.remediated_at] + ([payload.last_change_at] if "unknowntype" not in truth["edges"] else [])
+        assert [iso(time) if time else None for time in times] == [
+            truth[name] for name in ("detection_time", "remediation_time", "last_change")[: len(times)]
+        ]
+        assert [(r.type, r.location, r.tracking, r.tracking_layout) for r in payload.tracked] == [
+            (r["type"], r["location"], r["tracking"], truth["layout"]) for r in truth["resources"]
+        ]
+
+
+@pytest.mark.real_data
+def test_damaged_files_of_an_independent_writer_cost_only_themselves(generated: list[tuple[dict[str, Any], list[Item]]]) -> None:
+    seen = set()
+    for truth, (item,) in generated:
+        (edge,) = {"cut", "cuttail", "empty"} & set(truth["edges"]) or {"none"}
+        seen.add(edge)
+        if edge == "empty":
+            assert item == Rejected(0, "not a DetectionHistory file: file ends before threat id", "")
+        elif edge != "none":
+            assert isinstance(item, Parsed)
+            assert item.integrity.verdict is Verdict.FAILED
+            assert item.incomplete is not None
+            assert ("inside tracking block" if edge == "cut" else "file ends") in item.incomplete
+            assert history(item).threat_name == truth["threat_name"]
+    assert seen == {"cut", "cuttail", "empty", "none"}
+
+
+def test_a_file_without_magic_is_read() -> None:
+    payload = sample(magic=None)
+    assert history(parsed(build_detection_history(payload))).threat_name == payload.threat_name
+    assert history(parsed(build_detection_history(payload))).magic is None
+
+
+def test_the_extra_section_is_kept() -> None:
+    extra = ("one", "two", 3, 4, "five", "six")
+    payload = history(parsed(build_detection_history(sample(unknown={"unknown_a": 4}, extra=extra, state=2))))
+    assert (payload.extra, payload.state, payload.user) == (extra, 2, "LAB\\analyst")
+    assert history(parsed(build_detection_history(sample(unknown={"unknown_a": 4}, state=2)))).state == 2
+
+
+def test_a_value_of_unknown_type_is_kept_and_named_and_the_rest_is_read() -> None:
+    data = build_detection_history(sample(state=2))
+    time = struct.pack("<IIQ", 8, 0x0A, 133029418227574371)
+    item = parsed(data.replace(time, struct.pack("<II", 8, 0x0B) + time[8:]))
+    assert history(item).unknown["last_change_at"] == time[8:].hex()
+    assert (history(item).last_change_at, history(item).state) == (None, 2)
+    assert item.incomplete == f"last_change_at is of unknown type 0x0b at offset {data.index(time)}"
+    assert item.integrity.verdict is Verdict.UNVERIFIABLE
+
+
+def test_a_tracking_value_of_unknown_type_is_kept_as_hex_and_the_rest_is_read() -> None:
+    data = build_detection_history(sample())
+    number = "ThreatTrackingScanSource\0".encode("utf-16-le") + struct.pack("<II", 3, 3)
+    item = parsed(data.replace(number, number[:-8] + struct.pack("<II", 9, 3), 1))
+    assert history(item).tracked[0].tracking["ThreatTrackingScanSource"] == "03000000"
+    assert history(item).tracked[1].tracking["ThreatTrackingScanSource"] == 3
+    assert item.incomplete is not None
+    assert "unknown type 9" in item.incomplete
+    assert history(item).user == "LAB\\analyst"
+
+
+def test_a_damaged_tracking_block_costs_only_its_own_rest() -> None:
+    data = build_detection_history(sample())
+    key = struct.pack("<I", 38) + "ThreatTrackingSize\0".encode("utf-16-le")
+    item = parsed(data.replace(key, struct.pack("<I", 0xFFFFFFFF) + key[4:], 1))
+    assert "ThreatTrackingSha1" in history(item).tracked[0].tracking
+    assert "ThreatTrackingSize" not in history(item).tracked[0].tracking
+    assert history(item).tracked[1].tracking["ThreatTrackingSize"] == 68
+    assert history(item).tail == (0, 0, 0, 0, 1)
+    assert item.integrity.verdict is Verdict.FAILED
+    assert item.incomplete is not None
+    assert "4294967295 are announced at offset" in item.incomplete
+
+
+@pytest.mark.parametrize("layout", ["header20", "size"])
+def test_a_block_of_the_other_layout_than_its_flags_say_is_damage(layout: str) -> None:
+    flags = 1 if layout == "header20" else 0x10000001
+    resource = TrackedResource(type="file", location="C:\\a", flags=flags, tracking={"a": 1}, tracking_layout=layout)
+    item = parsed(build_detection_history(sample(tracked=(resource,))))
+    assert item.integrity.verdict is Verdict.FAILED
+    assert history(item).tracked[0].tracking == {}
+    assert history(item).user == "LAB\\analyst"
+
+
+def test_a_repeated_key_is_kept_under_a_name_of_its_own() -> None:
+    pairs = {"ThreatTrackingA": 1, "ThreatTrackingB": 2, "ThreatTrackingC": 3}
+    resource = TrackedResource(type="file", location="C:\\a", flags=0, tracking=pairs, tracking_layout="size")
+    data = build_detection_history(sample(tracked=(resource,)))
+    for letter in "BC":
+        data = data.replace(f"ThreatTracking{letter}".encode("utf-16-le"), "ThreatTrackingA".encode("utf-16-le"))
+    assert history(parsed(data)).tracked[0].tracking == {"ThreatTrackingA": 1, "ThreatTrackingA#2": 2, "ThreatTrackingA#3": 3}
+
+
+def test_values_behind_the_known_end_are_kept() -> None:
+    assert history(parsed(build_detection_history(sample(tail=(0, 0, 0, 0, 1, 7, "new"))))).tail == (0, 0, 0, 0, 1, 7, "new")
+
+
+def test_a_second_list_of_resources_is_kept_and_listed() -> None:
+    more = (TrackedResource(type="regkey", location="HKLM\\x", flags=2, tracking={"a": True}, tracking_layout="size"),)
+    payload = history(parsed(build_detection_history(sample(more_resources=more))))
+    assert payload.more_resources == more
+    assert [resource.value for resource in payload.resources][-1] == "HKLM\\x"
+
+
+def test_a_name_that_is_not_the_detection_is_noticed_and_braces_and_case_are_not() -> None:
+    data = build_detection_history(sample())
+    assert not history(parsed(data, "sample.bin")).name_matches
+    assert history(parsed(data, "{" + NAME.lower() + "}")).name_matches
+
+
+def test_a_file_cut_anywhere_is_named_and_gives_what_was_read() -> None:
+    data = build_detection_history(sample())
+    head = data.index(struct.pack("<II", 4, 6))
+    for end in range(len(data) - 4):
+        (item,) = read(data[:end])
+        if end < head - 8:
+            assert isinstance(item, Rejected)
+            assert item.offset is not None
+            assert item.offset <= end
+        elif end >= head:
+            assert isinstance(item, Parsed)
+            assert item.integrity.verdict is Verdict.FAILED
+            assert item.incomplete
+
+
+def test_a_foreign_file_is_rejected_with_reason_and_excerpt() -> None:
+    (item,) = read(b"MZ\x90\0" * 100)
+    assert isinstance(item, Rejected)
+    assert item.reason.startswith("not a DetectionHistory file: ")
+    assert item.excerpt == (b"MZ\x90\0" * 8).hex()
+
+
+@pytest.mark.parametrize(("place", "length"), list(product(range(0, 400, 4), (0xFFFFFFFF, 0x7FFFFFFF))))
+def test_a_huge_length_anywhere_is_an_answer_not_a_hang(place: int, length: int) -> None:
+    data = bytearray(build_detection_history(sample()))
+    struct.pack_into("<I", data, place, length)
+    assert len(read(bytes(data))) == 1
+
+
+def test_no_more_than_five_losses_are_spelled_out() -> None:
+    block = TrackedResource(type="file", location="C:\\a", flags=1, tracking={"a": 1}, tracking_layout="header20")
+    item = parsed(build_detection_history(sample(tracked=(block,) * 9)))
+    assert item.incomplete is not None
+    assert item.incomplete.endswith("; and 4 more")
+
+
+def test_only_what_begins_like_a_detection_looks_like_one() -> None:
+    data = build_detection_history(sample())
+    assert looks_like_detection_history(data[:40])
+    assert not looks_like_detection_history(data[:39])
+    assert not looks_like_detection_history(b"\x08" + bytes(39))
+    assert not looks_like_detection_history(b"")
+
+
+@given(st.binary(max_size=600))
+def test_any_bytes_give_one_answer(data: bytes) -> None:
+    assert len(read(data)) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2200), st.integers(0, 255)), min_size=1, max_size=8), st.integers(0, 2200))
+def test_any_damage_to_a_real_layout_gives_one_answer(changes: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(build_detection_history(sample()))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    assert len(read(bytes(data[: len(data) - cut % 50]))) == 1
+
+
+WORDS = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=12).filter(lambda text: not text.startswith("Magic.Version"))
+U32 = st.integers(0, 2**32 - 1)
+TICKS = st.integers(0, 2**64 - 1)
+TRACKED = st.builds(
+    lambda kind, place, flags, pairs, wide: TrackedResource(
+        type=kind,
+        location=place,
+        flags=flags & ~(1 << 28) | wide << 28,
+        tracking=pairs,
+        tracking_layout="header20" if wide else "size",
+    ),
+    WORDS,
+    WORDS,
+    U32,
+    st.dictionaries(WORDS, U32 | WORDS | st.booleans(), max_size=4),
+    st.integers(0, 1),
+)
+
+
+@given(
+    st.builds(
+        DetectionHistory,
+        detection_id=st.uuids().map(lambda guid: str(guid).upper()),
+        file_name=st.just("x"),
+        name_matches=st.just(False),
+        threat_id=TICKS,
+        magic=st.none() | st.just(MAGIC),
+        threat_name=st.none() | WORDS,
+        severity_id=U32,
+        category_id=U32,
+        status_id=U32,
+        action_ids=st.lists(U32, max_size=4).map(tuple),
+        tracked=st.lists(TRACKED, max_size=3).map(tuple),
+        last_change_at=TICKS,
+        error_code=U32,
+        detection_type_id=U32,
+        quarantine_id=st.uuids().map(lambda guid: str(guid).upper()),
+        execution_id=U32,
+        state=U32,
+        user=st.none() | WORDS,
+        source_id=U32,
+        process_name=st.none() | WORDS,
+        source_id_2=U32,
+        origin_id=U32,
+        detected_at=TICKS,
+        pre_execution_status=U32,
+        remediated_at=TICKS,
+        remediation_user=st.none() | WORDS,
+        unknown=st.fixed_dictionaries({f"unknown_{letter}": U32 for letter in "abcdefgh"}),
+        more_resources=st.lists(TRACKED, max_size=2).map(tuple),
+        tail=st.lists(U32, min_size=5, max_size=7).map(tuple),
+    )
+)
+def test_what_is_built_is_parsed_again(payload: DetectionHistory) -> None:
+    got = history(parsed(build_detection_history(payload), "x"))
+    derived = {"resources", "file_path", "tracking_started_at", "md5", "sha1", "sha256", "file_size", "sig_seq"}
+    for name in set(payload.__struct_fields__) - derived:
+        assert getattr(got, name) == getattr(payload, name), name
