@@ -17,7 +17,7 @@ KEY = bytes.fromhex(
 )
 BLOCK_SIZE = 1 << 20
 """Bytes in which a long piece is best given to a `Decryptor`."""
-_SHORT = 1 << 12
+_SHORT = 1 << 10
 _MEDIUM = 1 << 16
 _CACHED = 1 << 22
 
@@ -36,7 +36,7 @@ def _cipher(skip: int) -> Any:
 def decrypt(piece: bytes) -> bytes:
     """A whole piece, decrypted (or encrypted)."""
     size = len(piece)
-    if size <= _SHORT:  # twice as fast as strxor for the few hundred bytes of a section
+    if size <= _SHORT:  # faster than strxor for the few hundred bytes of a section
         return (int.from_bytes(piece, "little") ^ int.from_bytes(_key_stream(_SHORT)[:size], "little")).to_bytes(size, "little")
     return Decryptor().update(piece)
 

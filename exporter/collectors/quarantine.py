@@ -1,0 +1,69 @@
+"""The quarantine collectors: Entries and Resources files whole, ResourceData containers as streams."""
+
+from collections.abc import Iterator
+
+from exporter.collectors import Settings
+from exporter.evidence import EvidenceFile
+from exporter.formats.quarantine import QuarantineEntry, QuarantineReference, QuarantineResource, parse_entry, parse_reference
+from exporter.formats.quarantine_wrapper import looks_like_wrapper
+from exporter.formats.resource_data import QuarantineContainer, parse_container
+from exporter.records import Item, Parsed, Rejected, Tally
+
+LARGEST_BYTES = 16 << 20
+"""Real Entries and Resources files have some hundred bytes, and about 400 more for each resource; one beyond this is not read."""
+_HOME = "quarantine/resources/"
+_GUID = "????????-????-????-????-????????????"
+_RESOURCE_ID = "?" * 40
+
+
+class QuarantineCollector:
+    """Entries and Resources files of a Quarantine folder, and of such folders given by themselves."""
+
+    name = "quarantine"
+    tails: tuple[str, ...] = ("quarantine/entries/*", f"{_HOME}*/*", f"entries/{{{_GUID}}}", f"resources/??/{_RESOURCE_ID}")
+
+    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:  # noqa: ARG002
+        """One file; nothing but an empty tally for a file of another kind in some other program's `resources` folder."""
+        folder, _, file_name = file.path.rpartition("/")
+        with file.open() as stream:
+            data = stream.read(LARGEST_BYTES + 1)
+        if folder.lower().rpartition("/")[2] == "entries":
+            parse = parse_entry
+        elif f"/{_HOME}" in f"/{file.path.lower()}" or looks_like_wrapper(data):
+            parse = parse_reference
+        else:
+            yield Tally(0)
+            return
+        if len(data) > LARGEST_BYTES:
+            yield Rejected(0, f"larger than {LARGEST_BYTES} bytes: not a quarantine file", data[:16].hex())
+            yield Tally(1)
+            return
+        yield from parse(data, file_name)
+
+    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:  # noqa: ARG002
+        """An entry: `qentry`, quarantine id, threat id, ticks; a resource: that and its ordinal; a reference: its id and hash."""
+        payload = parsed.payload
+        if isinstance(payload, QuarantineReference):
+            return ("qreference", payload.resource_id, parsed.raw_hash)
+        assert isinstance(payload, QuarantineEntry | QuarantineResource)
+        at = "" if payload.quarantined_at is None else str(payload.quarantined_at)
+        entry = ("qentry", payload.quarantine_id, str(payload.threat_id), at)
+        return (*entry, str(payload.ordinal)) if isinstance(payload, QuarantineResource) else entry
+
+
+class ResourceDataCollector:
+    """ResourceData containers."""
+
+    name = "resource_data"
+    tails: tuple[str, ...] = ("quarantine/resourcedata/*/*", f"resourcedata/??/{_RESOURCE_ID}")
+
+    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:  # noqa: ARG002
+        """One container, never held in memory."""
+        with file.open() as stream:
+            yield from parse_container(stream, file.path.rpartition("/")[2])
+
+    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:  # noqa: ARG002
+        """`qcontainer`, resource id, SHA-1 of the container."""
+        payload = parsed.payload
+        assert isinstance(payload, QuarantineContainer)
+        return ("qcontainer", payload.resource_id, payload.container_sha1)
