@@ -1,137 +1,47 @@
-"""MPLog: sessions, detections, threat actions and resource scans."""
+"""MPLog: Windows Defender's main log, read as a stream (formats-logs.md chapter 1).
 
-from typing import ClassVar
+Detection lines and the session, scan and threat-action blocks become payloads; every other line is counted under its kind. One unit is
+one line: one LF, or what stands after the last one.
+"""
 
-import msgspec
+from collections.abc import Iterator
+from typing import BinaryIO
 
-from exporter.formats.resources import Resource
-from exporter.records import Payload
+from exporter.formats.mplog_reader import Reader
+from exporter.formats.mplog_records import (
+    ActedResource,
+    DetectionAdd,
+    DetectionClean,
+    DetectionEvent,
+    LogRecord,
+    ResourceScan,
+    ScanResult,
+    Session,
+    ThreatAction,
+    ThreatActions,
+)
+from exporter.formats.text_lines import TextLines
+from exporter.records import Item
 
-
-class LogRecord(Payload, frozen=True, kw_only=True):
-    """Base: `logged_at` is the line's own stamp (UTC), or for unstamped records the nearest stamp before (`time_basis`
-    `line`, `previous_line` or `block`); `utc_offset` is the session's offset in minutes, None when no session header was read."""
-
-    logged_at: int | None = None
-    time_basis: str = "line"
-    utc_offset: int | None = None
-
-
-class Session(LogRecord, frozen=True, kw_only=True):
-    """A service start: product, and the two clocks that give the UTC offset."""
-
-    kind: ClassVar[str] = "mplog_session"
-    product: str | None = None
-    product_guid: str | None = None
-    started_local: str | None = None
-    os_installed_at: int | None = None
-    milliseconds_since_boot: int | None = None
-    dirty_shutdown: bool | None = None
-
-
-class DetectionEvent(LogRecord, frozen=True, kw_only=True):
-    """`DETECTIONEVENT <source> <threat> <resources>`: the twin of event 1116. `threat_id` from internalCmdLine, if any."""
-
-    kind: ClassVar[str] = "mplog_detection_event"
-    source: str
-    threat_name: str
-    threat_id: int | None = None
-    sig_seq: int | None = None
-    resources: tuple[Resource, ...] = ()
-    file_path: str | None = None
+__all__ = [
+    "ActedResource",
+    "DetectionAdd",
+    "DetectionClean",
+    "DetectionEvent",
+    "LogRecord",
+    "ResourceScan",
+    "ScanResult",
+    "Session",
+    "ThreatAction",
+    "ThreatActions",
+    "parse_mplog",
+]
 
 
-class DetectionAdd(LogRecord, frozen=True, kw_only=True):
-    """`DETECTION_ADD#n <threat> <resource>`."""
+def parse_mplog(stream: BinaryIO) -> Iterator[Item]:
+    """The six `mplog_…` payloads, what could not be read, and a Tally in lines.
 
-    kind: ClassVar[str] = "mplog_detection_add"
-    threat_name: str
-    threat_id: int | None = None
-    sig_seq: int | None = None
-    number: int | None = None
-    resources: tuple[Resource, ...] = ()
-    file_path: str | None = None
-
-
-class DetectionClean(LogRecord, frozen=True, kw_only=True):
-    """`DETECTION_CLEANEVENT <source> <action> <result> <threat> <resources>`: the twin of event 1117."""
-
-    kind: ClassVar[str] = "mplog_detection_clean"
-    source: str
-    action: str
-    result: int | None = None
-    threat_name: str
-    threat_id: int | None = None
-    sig_seq: int | None = None
-    resources: tuple[Resource, ...] = ()
-    file_path: str | None = None
-
-
-class ActedResource(msgspec.Struct, frozen=True):
-    """One resource of a threat-action block."""
-
-    schema: str
-    value: str
-    action: str | None = None
-    result: int | None = None
-
-
-class ThreatAction(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done to one threat in a block."""
-
-    threat_id: int | None = None
-    threat_name: str | None = None
-    action: str | None = None
-    result: int | None = None
-    resources: tuple[ActedResource, ...] = ()
-    sha1: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-
-
-class ThreatActions(LogRecord, frozen=True, kw_only=True):
-    """`Beginning threat actions` … `Finished threat actions`; the flat fields repeat what `actions` says, for joining."""
-
-    kind: ClassVar[str] = "mplog_threat_actions"
-    started_at: int | None = None
-    ended_at: int | None = None
-    result: int | None = None
-    actions: tuple[ThreatAction, ...] = ()
-    threat_id: int | None = None
-    threat_name: str | None = None
-    threat_ids: tuple[int, ...] = ()
-    threat_names: tuple[str, ...] = ()
-    action: str | None = None
-    sha1: str | None = None
-    file_path: str | None = None
-
-
-class ScanResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One result of a resource scan: a threat, or an `Unknown File` with its identifier."""
-
-    threat_id: int | None = None
-    threat_name: str | None = None
-    severity_id: int | None = None
-    identifier: str | None = None
-    resources: tuple[Resource, ...] = ()
-    sig_seqs: tuple[int, ...] = ()
-    sig_shas: tuple[str, ...] = ()
-
-
-class ResourceScan(LogRecord, frozen=True, kw_only=True):
-    """`Begin Resource Scan` … `End Scan` (also `Begin Quick Scan` and other scans that failed)."""
-
-    kind: ClassVar[str] = "mplog_resource_scan"
-    scan_type: str = "Resource"
-    scan_id: str | None = None
-    scan_source: int | None = None
-    started_at: int | None = None
-    ended_at: int | None = None
-    return_code: int | None = None
-    scanned: tuple[Resource, ...] = ()
-    results: tuple[ScanResult, ...] = ()
-    threat_id: int | None = None
-    threat_name: str | None = None
-    threat_ids: tuple[int, ...] = ()
-    threat_names: tuple[str, ...] = ()
-    severity_id: int | None = None
-    file_path: str | None = None
+    Order is that of the file. `raw_hash` is that of a line without its terminator, or of all lines of a block without the last one's
+    terminator; `number` is the number of the first line, from 1. Memory is bounded by the limits of `text_lines` and `mplog_blocks`.
+    """
+    return Reader(TextLines(stream)).items()
