@@ -8,7 +8,8 @@ ExporterError
 ├── LockHeld                another run holds the state directory, exit 5
 └── SinkError
     ├── SinkUnavailable     transient: retry, then stop resumable, exit 75
-    └── SinkRefused         the target will not have it (it exists, authorisation, TLS): stop, exit 3
+    ├── SinkRefused         the target will not have it (it exists, authorisation, TLS): stop, exit 3
+    └── ReaderGone          whoever read our pipe has gone (`| head`): stop without a word
 """
 
 
@@ -59,3 +60,7 @@ class SinkUnavailable(SinkError):
 
 class SinkRefused(SinkError):
     """The sink will not take documents from us as things stand."""
+
+
+class ReaderGone(SinkError):
+    """The reader of the pipe that we write to has closed it."""

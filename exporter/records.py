@@ -35,6 +35,15 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     kind: ClassVar[str] = ""
 
 
+class Diagnostic(Payload, frozen=True, kw_only=True):
+    """A loss as a document of its own, so that a SIEM shows what the export could not read."""
+
+    kind: ClassVar[str] = "diagnostic"
+    stage: str
+    reason: str
+    excerpt: str | None = None
+
+
 class Parsed(msgspec.Struct, frozen=True):
     """One payload as a format parser yields it.
 
@@ -131,7 +140,10 @@ def event_id(case: str, record: Record) -> str:
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline: a record at one of its times. `attributes` are plaso-style names, already clean text."""
+    """One line of a timeline: a record at one of its times. `attributes` are plaso-style names, already clean text.
+
+    `message_attributes` names those that `plaso_message` is made of: L2T's `extra` leaves them out (L6).
+    """
 
     ticks: int
     timestamp_desc: str
@@ -150,6 +162,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tags: Sequence[str]
     attributes: Mapping[str, Any]
     order: tuple[str, int]
+    message_attributes: frozenset[str] = frozenset()
 
 
 class Mapped(Protocol):

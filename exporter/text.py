@@ -34,6 +34,16 @@ def printable(text: str) -> str:
     return text if text.isprintable() else _INVISIBLE.sub(_escaped, text)
 
 
+def json_visible(line: str) -> str:
+    r"""JSON text with the same characters escaped as `\u202e`: equal to any JSON reader, and inert in a terminal."""
+    return line if line.isprintable() else _INVISIBLE.sub(_json_escaped, line)
+
+
+def _json_escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match[0])
     if number < 0x100:

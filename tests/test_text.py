@@ -1,10 +1,12 @@
 """Texts made fit for serializers, lines and terminals."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.text import clean, one_line, printable
+from exporter.text import clean, json_visible, one_line, printable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -64,3 +66,10 @@ def test_printable_text_cannot_move_the_cursor_or_turn_the_direction(text: str):
 )
 def test_printable_text_shows_what_cannot_be_seen(found: str, shown: str):
     assert printable(found) == shown
+
+
+@given(ANY_TEXT)
+def test_visible_json_is_the_same_json(text: str):
+    line = json.dumps({"a": text}, ensure_ascii=False)
+    assert json.loads(json_visible(line)) == {"a": text}
+    assert printable(json_visible(line)) == json_visible(line)

@@ -19,7 +19,10 @@ class Outcome(StrEnum):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The fate of one record at one sink; timeline sinks may write `rows` lines for it."""
+    """The fate of one record at one sink; timeline sinks may write `rows` lines for it.
+
+    A server's refusal brings what the dead letter needs (E23): its `status`, `error_type`, and the `document` that was sent.
+    """
 
     position: int
     id: str
@@ -27,6 +30,8 @@ class Result(msgspec.Struct, frozen=True):
     reason: str = ""
     rows: int = 1
     document: bytes | None = None
+    status: int | None = None
+    error_type: str = ""
 
 
 class Counts(msgspec.Struct):
@@ -53,7 +58,8 @@ class Counts(msgspec.Struct):
 class Sink(Protocol):
     """A target of documents or timeline rows.
 
-    `write` and `flush` return the results known by then, for this document or for earlier ones; each document gets exactly one.
+    `write` and `flush` return the results known by then, for this document or for earlier ones; each document gets exactly one, at the
+    latest from a `flush` after it. So: `check`, `write`..., `flush`, and then either `close` or `abort`.
     """
 
     name: str
@@ -77,9 +83,17 @@ class Sink(Protocol):
         ...
 
     def close(self) -> list[str]:
-        """Finish: flush, make final names appear, return the paths written. Call once."""
+        """Make final names appear and return the paths written. Call once, after the last `flush`; everything is acknowledged then."""
         ...
 
     def abort(self) -> None:
         """Leave no file under a final name."""
         ...
+
+
+SINKS: dict[str, str] = {
+    "ecs": "exporter.sinks.ecs:EcsSink",
+    "timesketch": "exporter.sinks.timesketch:TimesketchSink",
+    "l2tcsv": "exporter.sinks.l2tcsv:L2tcsvSink",
+}
+"""Name to `module:class`, imported when used; a new sink is one line here; the class takes what `targets.open_sink` gives."""

@@ -1,0 +1,75 @@
+"""ECS documents as NDJSON, one per record, in the order in which they come."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from exporter.records import Mapped
+from exporter.sinks import Outcome, Result
+from exporter.sinks.atomic import output_for
+from exporter.sinks.targets import SinkSettings, SinkTarget
+from exporter.times import iso
+
+_BATCH_BYTES = 1 << 20
+
+
+class EcsSink:
+    """`ecs:FILE.ndjson`. `event.ingested` is the wall clock of the batch's flush (E5); `--reproducible` leaves it out."""
+
+    name: ClassVar[str] = "ecs"
+
+    def __init__(self, target: SinkTarget, settings: SinkSettings) -> None:
+        target.allow(())
+        self.target = target.target
+        self._settings = settings
+        self._output = output_for(target.target, settings.force)
+        self._batch: list[bytes] = []
+        self._size = 0
+        self._position = 0
+        self._acknowledged = 0
+
+    def check(self) -> None:
+        """Open the target for writing."""
+        self._output.open()
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take one document."""
+        document = event.document()
+        self._position = position
+        if not document.endswith(b"}}"):
+            return (Result(position, event.id, Outcome.DEAD, "the document does not end with its `event` object", 0, document),)
+        self._batch.append(document[:-2])
+        self._size += len(document)
+        if self._size >= _BATCH_BYTES:
+            self._send()
+        return (Result(position, event.id, Outcome.WRITTEN),)
+
+    def flush(self) -> Iterable[Result]:
+        """Hand over what is buffered."""
+        self._send()
+        self._output.flush()
+        return ()
+
+    @property
+    def acknowledged(self) -> int:
+        """A document is safe when the file has its name: after `close`."""
+        return self._acknowledged
+
+    def close(self) -> list[str]:
+        """Complete the file."""
+        self._send()
+        paths = self._output.commit()
+        self._acknowledged = self._position
+        return paths
+
+    def abort(self) -> None:
+        """Leave no file."""
+        self._batch.clear()
+        self._output.abort()
+
+    def _send(self) -> None:
+        if not self._batch:
+            return
+        end = b"}}\n" if self._settings.reproducible else b',"ingested":"%b"}}\n' % iso(self._settings.clock()).encode()
+        self._output.write(end.join(self._batch) + end)
+        self._batch.clear()
+        self._size = 0

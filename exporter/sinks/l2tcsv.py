@@ -1,0 +1,205 @@
+"""log2timeline CSV in time order (sink-contracts L1 to L7): 17 cells a row, no quoting, whatever the evidence says.
+
+Two dialects, as option `dialect`:
+
+`safe` (the default) keeps hostile cells inert in a spreadsheet: a cell that starts with `=`, `+`, `-` or `@` (also full-width, also behind
+blanks or controls) gets an apostrophe in front, and so does such a character after a `;`, which is where Excel cuts rows in many countries.
+All controls become spaces. Rows are in order of ticks, so what happened within one second stays in sequence.
+
+`psort` is what plaso's psort writes, byte for byte but for column `extra`: controls other than CR and LF stay, nothing gets an apostrophe,
+and rows of one second are in order of file name, inode and text.
+
+In both a leading `"` becomes `'` (L3: else a CSV reader takes the next rows into the same cell; plaso has that defect), and the `-` of an
+empty cell stays. The apostrophe touches only cells that already look like a formula, so both dialects agree on all other rows.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from exporter.errors import ConfigurationError
+from exporter.records import Mapped, Row
+from exporter.sinks import Result
+from exporter.sinks.atomic import output_for
+from exporter.sinks.targets import SinkSettings, SinkTarget
+from exporter.sinks.timeline import Timeline, joined
+from exporter.text import clean
+from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, iso
+
+HEADER = b"date,time,timezone,MACB,source,sourcetype,type,user,host,short,desc,version,filename,inode,notes,format,extra\n"
+_MACB = {
+    **dict.fromkeys(("Creation Time", "Added Time", "File Downloaded Time", "First Connection Time"), "...B"),
+    **dict.fromkeys(("Content Modification Time", "Content Deletion Time"), "M..."),
+    **dict.fromkeys(("Last Access Time", "Start Time", "Last Time Executed", "Last Visited Time", "Account Created"), ".A.."),
+    **dict.fromkeys((f"Last {what} Time" for what in ("Login", "Password Reset", "Connection", "Printed", "Shutdown")), ".A.."),
+    "Metadata Modification Time": "..C.",
+}
+"""L4 with all names of plaso's `output/mediator.py` (GetMACBRepresentation)."""
+RESERVED = frozenset(
+    {
+        *("body", "data_type", "date_time", "display_name", "filename", "hostname", "http_headers", "inode", "mapped_files", "metadata"),
+        *("offset", "path_spec", "query", "source_long", "source_short", "tag", "timestamp", "timestamp_desc", "timezone", "username"),
+    }
+)
+"""Names that plaso's `output/l2t_csv.py` keeps out of `extra`."""
+_MINUTE = 60 * TICKS_PER_SECOND
+_SHAPES = 4096
+
+
+def _table(controls: bool) -> bytes:
+    """For bytes.translate: the joining NUL becomes the comma; commas, CR, LF and perhaps other controls become spaces."""
+    spaces = {*b",\r\n", *(range(0x20) if controls else ()), *((0x7F,) if controls else ())}
+    return b"," + bytes(0x20 if byte in spaces else byte for byte in range(1, 256))
+
+
+_FIRST = itemgetter(0)
+_SUSPECT = frozenset('"=+@,\x7f＋－＝＠') | {chr(code) for code in range(0x21)}
+_SAFE, _PSORT = _table(True), _table(False)
+_HIGH_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+_FORMULA = rb"(?:[=+\-@]|\xef\xbc[\x8b\x8d\x9d\xa0])"
+_CELL_START = re.compile(rb"\0(?=[\x01-\x20,\x7f]*" + _FORMULA + rb")(?!-\0)")
+_AFTER_SEMICOLON = re.compile(rb";(?=" + _FORMULA + rb")")
+
+
+class L2tcsvSink:
+    """`l2tcsv:FILE.csv`, options `dialect` (`safe`, `psort`) and `timezone` (an IANA name for date and time; UTC else).
+
+    A record without a usable time is skipped.
+    """
+
+    name: ClassVar[str] = "l2tcsv"
+
+    def __init__(self, target: SinkTarget, settings: SinkSettings) -> None:
+        target.allow(("dialect", "timezone"))
+        dialect = target.options.get("dialect", "safe")
+        if dialect not in ("safe", "psort"):
+            raise ConfigurationError(f"the dialects of `{self.name}` are `safe` and `psort`, not `{dialect}`")
+        self.target = target.target
+        self._safe = dialect == "safe"
+        self._clock = _clock(target.options.get("timezone", "UTC"))
+        self._extras: dict[tuple[Any, ...], tuple[list[str], str]] = {}
+        self._output = output_for(target.target, settings.force)
+        self._timeline = Timeline(target.target, settings, self._encode)
+        self._acknowledged = 0
+
+    def check(self) -> None:
+        """Open the target for writing."""
+        self._output.open()
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take the rows of one record."""
+        return self._timeline.write(event, position)
+
+    def flush(self) -> Iterable[Result]:
+        """Nothing to send: the order is known only at the end."""
+        return ()
+
+    @property
+    def acknowledged(self) -> int:
+        """0 until `close`."""
+        return self._acknowledged
+
+    def close(self) -> list[str]:
+        """Write header and rows."""
+        self._output.write(HEADER)
+        for piece in joined(self._timeline.runs.lines()):
+            self._output.write(piece)
+        paths = self._output.commit()
+        self._timeline.runs.close()
+        self._acknowledged = self._timeline.position
+        return paths
+
+    def abort(self) -> None:
+        """Leave no file."""
+        self._timeline.runs.close()
+        self._output.abort()
+
+    def _encode(self, row: Row) -> tuple[bytes, bytes]:
+        minutes, rest = divmod(row.ticks - UNIX_EPOCH, _MINUTE)
+        date, minute, zone = self._clock(minutes)
+        inode = str(row.attributes.get("inode", "-"))
+        cells = (
+            date,
+            f"{minute}{rest // TICKS_PER_SECOND:02d}",
+            zone,
+            _MACB.get(row.timestamp_desc, "...."),
+            row.source_short or "-",
+            row.source_long or "-",
+            row.timestamp_desc or "-",
+            row.username or "-",
+            row.hostname or "-",
+            _short(row.plaso_short_message) or "-",
+            _unbroken(row.plaso_message) or "-",
+            "2",
+            row.display_name or "-",
+            inode,
+            " ".join(row.tags) or "-",
+            row.parser or "-",
+            self._extra(row),
+        )
+        ticks = row.ticks if self._safe else row.ticks - row.ticks % TICKS_PER_SECOND
+        name = f"{row.display_name}\0{inode}\0".encode("utf-8", "surrogatepass")
+        return ticks.to_bytes(8, "big") + name, self._line(cells)
+
+    def _line(self, cells: tuple[str, ...]) -> bytes:
+        try:
+            if "\0" in "".join(cells):
+                raise ValueError
+            line = "\0".join(cells).encode()
+        except ValueError:  # never, if the mapping cleans: NUL or a lone surrogate; the row holds its 17 cells even so
+            cells = tuple(map(clean, cells))
+            line = "\0".join(cells).encode()
+        starts = tuple(map(_FIRST, cells))
+        if not _SUSPECT.isdisjoint(starts) or starts.count("-") != cells.count("-"):
+            line = line.replace(b'\0"', b"\0'")
+            line = _CELL_START.sub(b"\0'", line) if self._safe else line
+        if self._safe:
+            line = _AFTER_SEMICOLON.sub(b";'", line)
+            if not line.isascii():
+                line = _HIGH_CONTROLS.sub(b" ", line)
+        return line.translate(_SAFE if self._safe else _PSORT) + b"\n"
+
+    def _extra(self, row: Row) -> str:
+        """`name: value` pairs in order of names, lists as plaso shows them; the full precision of the time comes first (L6)."""
+        attributes = row.attributes
+        shape = (row.message_attributes, *attributes)
+        names, template = self._extras.get(shape) or self._learn(shape, row)
+        text = template % (iso(row.ticks), *[attributes[name] for name in names])
+        return text.replace("\n", "-").replace("\r", "")
+
+    def _learn(self, shape: tuple[Any, ...], row: Row) -> tuple[list[str], str]:
+        if len(self._extras) >= _SHAPES:
+            self._extras.clear()
+        names = sorted(row.attributes.keys() - RESERVED - row.message_attributes)
+        pairs = (f"{name.replace('%', '%%')}: %s" for name in ("datetime", *names))
+        self._extras[shape] = names, "; ".join(pairs)
+        return self._extras[shape]
+
+
+def _unbroken(message: str) -> str:
+    return message.replace("\r", "").replace("\n", "")
+
+
+def _short(message: str) -> str:
+    message = _unbroken(message)
+    return message if len(message) <= 80 else f"{message[:77]}..."
+
+
+def _clock(name: str) -> Callable[[int], tuple[str, str, str]]:
+    """A function from minutes since 1970 to `MM/DD/YYYY`, `HH:MM:` and the zone's abbreviation (offsets are whole minutes since 1972)."""
+    try:
+        zone = UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(f"unknown time zone `{name}`: an IANA name is needed, such as `Europe/Berlin`") from None
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+
+    @lru_cache(4096)
+    def at(minutes: int) -> tuple[str, str, str]:
+        when = (epoch + timedelta(minutes=minutes)).astimezone(zone)
+        return f"{when:%m/%d/%Y}", f"{when:%H:%M}:", when.tzname() or "-"
+
+    return at

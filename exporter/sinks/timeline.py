@@ -1,0 +1,55 @@
+"""What the timeline sinks have in common: one line per row, sorted with bounded memory, written when all are known."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from exporter.records import Mapped, Row
+from exporter.sinks import Outcome, Result
+from exporter.sinks.runs import SortedRuns
+from exporter.sinks.targets import SinkSettings
+
+_JOINED = 500
+
+
+class RowRefused(ValueError):
+    """A row that this timeline cannot hold; costs the record (outcome dead)."""
+
+
+class Timeline:
+    """Results and sorting. `encode` gives a row's sort key and line, or raises RowRefused.
+
+    Nothing is acknowledged before the file has its name: a line's place is known only when all lines are.
+    """
+
+    def __init__(self, target: str, settings: SinkSettings, encode: Callable[[Row], tuple[bytes, bytes]]) -> None:
+        self._encode = encode
+        self.runs = SortedRuns(settings.temporary_directory or _folder(target))
+        self.position = 0
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take the rows of one record, all or none."""
+        self.position = position
+        try:
+            lines = [self._encode(row) for row in event.rows()]
+        except RowRefused as error:
+            return (Result(position, event.id, Outcome.DEAD, str(error), 0),)
+        if not lines:
+            return (Result(position, event.id, Outcome.SKIPPED, "no usable time", 0),)
+        for key, line in lines:
+            self.runs.add(key, line)
+        return (Result(position, event.id, Outcome.WRITTEN, "", len(lines)),)
+
+
+def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in larger pieces."""
+    iterator = iter(lines)
+    while piece := b"".join(islice(iterator, _JOINED)):
+        yield piece
+
+
+def _folder(target: str) -> Path | None:
+    """The folder of the target; None (the system's) for standard output and devices."""
+    path = Path(target)
+    special = target == "-" or (path.exists() and not path.is_file())
+    return None if special or not path.parent.is_dir() else path.parent

@@ -1,0 +1,155 @@
+"""Timesketch JSONL in time order (sink-contracts T1 to T11), split into parts where one file would be too large to import."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import orjson
+
+from exporter.errors import ConfigurationError
+from exporter.records import Mapped, Row
+from exporter.sinks import Result
+from exporter.sinks.atomic import PartFile, output_for, refuse_existing
+from exporter.sinks.targets import SinkSettings, SinkTarget
+from exporter.sinks.timeline import RowRefused, Timeline, joined
+from exporter.sinks.timesketch_keys import KeyRules
+from exporter.sinks.timesketch_parts import manifest_path, part_path, write_parts
+from exporter.text import clean
+from exporter.times import iso, unix_microseconds
+
+PART_BYTES = 180_000_000
+PART_LINES = 5_000_000
+LINE_BYTES = 1 << 20
+_FIRST_CUT = 1 << 18
+_POSITION_BIAS = 1 << 63
+
+
+class TimesketchSink:
+    """`timesketch:FILE.jsonl`. More than 180 MB or 5 million lines become `FILE-0001.jsonl` ... and `FILE-manifest.json`.
+
+    Options `part_bytes` and `part_lines` change these limits. Order: ticks, then source and place in it. A record without a usable time is
+    skipped. What Timesketch or its index would not take is dealt with here: see `timesketch_keys`, and lines above 1 MiB are cut field by
+    field and tagged `truncated` (the ECS document keeps everything).
+    """
+
+    name: ClassVar[str] = "timesketch"
+
+    def __init__(self, target: SinkTarget, settings: SinkSettings) -> None:
+        target.allow(("part_bytes", "part_lines"))
+        self.target = target.target
+        self._part_bytes = _number(target, "part_bytes", PART_BYTES)
+        self._part_lines = _number(target, "part_lines", PART_LINES)
+        self._force = settings.force
+        self._output = output_for(target.target, settings.force)
+        self._rules = KeyRules()
+        self._timeline = Timeline(target.target, settings, self._encode)
+        self._acknowledged = 0
+
+    def check(self) -> None:
+        """Open the target; raises ConfigurationError when Timesketch would not know the file by its name."""
+        if isinstance(self._output, PartFile):
+            if not self.target.endswith(".jsonl"):
+                raise ConfigurationError(f"Timesketch imports files whose names end in `.jsonl`, not `{self.target}`")
+            refuse_existing(part_path(Path(self.target), 1), self._force)
+            refuse_existing(manifest_path(Path(self.target)), self._force)
+        self._output.open()
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take the rows of one record."""
+        return self._timeline.write(event, position)
+
+    def flush(self) -> Iterable[Result]:
+        """Nothing to send: the order is known only at the end."""
+        return ()
+
+    @property
+    def acknowledged(self) -> int:
+        """0 until `close`."""
+        return self._acknowledged
+
+    def close(self) -> list[str]:
+        """Write the file, or the parts and then their manifest."""
+        runs = self._timeline.runs
+        if isinstance(self._output, PartFile) and (runs.size > self._part_bytes or runs.count > self._part_lines):
+            self._output.abort()
+            paths = write_parts(Path(self.target), runs.lines(), self._part_bytes, self._part_lines, self._force)
+        else:
+            for piece in joined(runs.lines()):
+                self._output.write(piece)
+            paths = self._output.commit()
+        runs.close()
+        self._acknowledged = self._timeline.position
+        return paths
+
+    def abort(self) -> None:
+        """Leave no file."""
+        self._timeline.runs.close()
+        self._output.abort()
+
+    def _encode(self, row: Row) -> tuple[bytes, bytes]:
+        entry: dict[str, Any] = {
+            "message": row.message or row.data_type,
+            "datetime": f"{iso(row.ticks, 6)[:-1]}+00:00",
+            "timestamp": unix_microseconds(row.ticks),
+            "timestamp_desc": row.timestamp_desc,
+            "filetime": row.ticks,
+            "data_type": row.data_type,
+            "source_short": row.source_short,
+            "source_long": row.source_long,
+            "display_name": row.display_name,
+            "parser": row.parser,
+            "event_id": row.event_id,
+        }
+        entry.update(self._rules.apply(row.attributes))
+        if row.hostname:
+            entry["hostname"] = row.hostname
+        if row.username:
+            entry["username"] = row.username
+        if row.tags:
+            entry["tag"] = list(row.tags)
+        path, position = row.order
+        key = row.ticks.to_bytes(8, "big") + path.encode("utf-8", "surrogatepass") + b"\0" + (position + _POSITION_BIAS).to_bytes(8, "big")
+        return key, _line(entry)
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    try:
+        line = orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate that nobody cleaned
+        try:
+            line = orjson.dumps(_cleaned(entry), option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError as error:
+            raise RowRefused(f"not to be written as JSON: {error}") from error
+    return line if len(line) <= LINE_BYTES else _truncated(entry)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return {name: _cleaned(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _truncated(entry: Mapping[str, Any]) -> bytes:
+    """The line with its long texts and lists cut to a size at which all of it fits."""
+    kept = _cleaned(dict(entry))
+    kept["tag"] = [*kept.get("tag", ()), "truncated"]
+    cut = _FIRST_CUT
+    while len(line := orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)) > LINE_BYTES:
+        kept = {name: _cut(value, cut) for name, value in kept.items()}
+        cut //= 2
+    return line
+
+
+def _cut(value: Any, size: int) -> Any:
+    if isinstance(value, list):
+        return [_cut(item, size) for item in value[: max(1, size // 16)]]
+    return f"{value[:size]}…" if isinstance(value, str) and len(value) > size + 1 else value
+
+
+def _number(target: SinkTarget, name: str, default: int) -> int:
+    text = target.options.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError(f"the option `{name}` of `{target.name}` is a number above 0, not `{text}`")
+    return int(text)
