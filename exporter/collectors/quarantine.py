@@ -1,6 +1,7 @@
 """The quarantine collectors: Entries and Resources files whole, ResourceData containers as streams."""
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
@@ -26,7 +27,7 @@ class QuarantineCollector:
         """One file; nothing but an empty tally for a file of another kind in some other program's `resources` folder."""
         folder, _, file_name = file.path.rpartition("/")
         with file.open() as stream:
-            data = stream.read(LARGEST_BYTES + 1)
+            data = _read(stream, LARGEST_BYTES + 1)
         if folder.lower().rpartition("/")[2] == "entries":
             parse = parse_entry
         elif f"/{_HOME}" in f"/{file.path.lower()}" or looks_like_wrapper(data):
@@ -49,6 +50,14 @@ class QuarantineCollector:
         at = "" if payload.quarantined_at is None else str(payload.quarantined_at)
         entry = ("qentry", payload.quarantine_id, str(payload.threat_id), at)
         return (*entry, str(payload.ordinal)) if isinstance(payload, QuarantineResource) else entry
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    """At most `size` bytes. Asked for at once, every file would cost a buffer of that size."""
+    data = stream.read(1 << 16)
+    while 0 < len(data) < size and (piece := stream.read(min(size - len(data), 1 << 20))):
+        data += piece
+    return data
 
 
 class ResourceDataCollector:

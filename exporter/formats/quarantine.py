@@ -13,13 +13,13 @@ Offset  Size  Section 1 of an entry              Offset  Size  Section 1 of a re
 import hashlib
 import struct
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import msgspec
 
 from exporter.errors import FormatError
-from exporter.formats.quarantine_resource import RawField, RawResource, field_value, narrow_text, number, read_resource, sort_fields
+from exporter.formats.quarantine_resource import RawResource, field_value, narrow_text, number, read_resource
 from exporter.formats.quarantine_wrapper import HEADER_SIZE, Sections, read_wrapper
 from exporter.records import Item, Parsed, Payload, Rejected, Tally
 
@@ -170,25 +170,24 @@ def _read_resources(sections: Sections, head: dict[str, Any], offsets: tuple[int
             excerpt = sections.second[start : start + 16].hex()
             yield Rejected(sections.second_offset + at, f"resource {ordinal}: {error.reason}", excerpt, number=ordinal)
         else:
-            values, others = sort_fields(raw.fields)
             work -= raw.end - raw.start
-            objects -= 1 + len(others)
-            yield _resource(sections, {**head, **values}, others, raw, ordinal)
+            objects -= 1 + len(raw.others)
+            yield _resource(sections, head, raw, ordinal)
 
 
-def _resource(sections: Sections, values: dict[str, Any], others: list[RawField], raw: RawResource, ordinal: int) -> Parsed:
+def _resource(sections: Sections, head: dict[str, Any], raw: RawResource, ordinal: int) -> Parsed:
     payload = QuarantineResource(
-        **values,
+        **head,
         ordinal=ordinal,
         resource_type=raw.resource_type,
         path=_plain_path(raw.path),
         raw_path=raw.path,
-        other_fields=tuple(Field(field.id, field.type, len(field.data), field_value(field)) for field in others),
+        other_fields=tuple(Field(field.id, field.type, len(field.data), field_value(field)) for field in raw.others),
+        **cast("dict[str, Any]", raw.values),
     )
     incomplete = None
-    if raw.broken_at is not None:
-        at = sections.second_offset + raw.broken_at
-        incomplete = f"field {len(raw.fields)} of {raw.field_count} does not fit at offset {at}"
+    if raw.fields_read < raw.field_count:
+        incomplete = f"field {raw.fields_read} of {raw.field_count} does not fit at offset {sections.second_offset + raw.end}"
     content = sections.second[raw.start : raw.end]
     return Parsed(
         payload,

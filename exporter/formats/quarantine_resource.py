@@ -5,6 +5,8 @@ u16      number of fields
 type     ASCII, NUL-ended
 padding  to a multiple of 4
 fields   each: u16 data size, u16 = type in the upper 4 bits and id in the lower 12, data, padding to a multiple of 4
+
+Types of fields: 1 string, 2 UTF-16LE string with NUL, 3 u32, 4 resource id (20 bytes), 5 bytes, 6 u64.
 """
 
 import struct
@@ -16,7 +18,6 @@ import msgspec
 from exporter.errors import FormatError
 
 _FIELD = struct.Struct("<HH")
-_STRING, _WIDE, _DWORD, _RESOURCE_ID, _BYTES, _QWORD = 1, 2, 3, 4, 5, 6
 
 
 class RawField(msgspec.Struct, frozen=True, gc=False):
@@ -28,15 +29,19 @@ class RawField(msgspec.Struct, frozen=True, gc=False):
 
 
 class RawResource(msgspec.Struct, frozen=True):
-    """A resource as stored: it lies from `start` to `end`; at `broken_at` is the first field that does not fit."""
+    """A resource that lies from `start` to `end`; when `fields_read` is less than `field_count`, the next field does not fit at `end`.
+
+    `values` are the known fields by attribute; `others` are unknown ids, unexpected types or sizes, and repetitions.
+    """
 
     path: str
     resource_type: str
-    fields: tuple[RawField, ...]
     field_count: int
+    fields_read: int
+    values: dict[str, int | str]
+    others: list[RawField]
     start: int
     end: int
-    broken_at: int | None = None
 
 
 def read_resource(section: bytes, start: int) -> RawResource:
@@ -48,17 +53,12 @@ def read_resource(section: bytes, start: int) -> RawResource:
     type_end = section.find(0, type_start)
     if type_end < 0:
         raise FormatError("a resource type has no end", len(section))
-    count = int.from_bytes(section[path_end + 2 : type_start], "little")
-    fields, end, broken = _read_fields(section, _padded(type_end + 1), count)
-    return RawResource(
-        path=wide_text(section[start:path_end]),
-        resource_type=narrow_text(section[type_start:type_end]),
-        fields=fields,
-        field_count=count,
-        start=start,
-        end=end,
-        broken_at=end if broken else None,
-    )
+    field_count = int.from_bytes(section[path_end + 2 : type_start], "little")
+    values: dict[str, int | str] = {}
+    others: list[RawField] = []
+    fields_read, end = _read_fields(section, _padded(type_end + 1), field_count, values, others)
+    path = wide_text(section[start:path_end])
+    return RawResource(path, narrow_text(section[type_start:type_end]), field_count, fields_read, values, others, start, end)
 
 
 def _wide_end(section: bytes, start: int) -> int:
@@ -70,18 +70,25 @@ def _wide_end(section: bytes, start: int) -> int:
     return end
 
 
-def _read_fields(section: bytes, position: int, count: int) -> tuple[tuple[RawField, ...], int, bool]:
-    fields: list[RawField] = []
-    for _ in range(count):
-        if position + 4 > len(section):
-            return tuple(fields), min(position, len(section)), True
+def _read_fields(section: bytes, position: int, count: int, values: dict[str, int | str], others: list[RawField]) -> tuple[int, int]:
+    """Sort fields into `values` and `others`; how many, and where this ended."""
+    length = len(section)
+    for done in range(count):
+        data_start = position + 4
+        if data_start > length:
+            return done, min(position, length)
         size, kind = _FIELD.unpack_from(section, position)
-        end = position + 4 + size
-        if end > len(section):
-            return tuple(fields), position, True
-        fields.append(RawField(kind & 0xFFF, kind >> 12, section[position + 4 : end]))
-        position = _padded(end)
-    return tuple(fields), min(position, len(section)), False
+        data_end = data_start + size
+        if data_end > length:
+            return done, position
+        data = section[data_start:data_end]
+        attribute, fits, decode = _KNOWN.get(kind, _UNKNOWN)
+        if size in fits and attribute not in values:
+            values[attribute] = decode(data)
+        else:
+            others.append(RawField(kind & 0xFFF, kind >> 12, data))
+        position = _padded(data_end)
+    return count, min(position, length)
 
 
 def _padded(position: int) -> int:
@@ -91,6 +98,10 @@ def _padded(position: int) -> int:
 def wide_text(data: bytes) -> str:
     """UTF-16LE of an even number of bytes, lone surrogates kept."""
     return data.decode("utf-16-le", "surrogatepass")
+
+
+def _ended_wide_text(data: bytes) -> str:
+    return wide_text(data).removesuffix("\0")
 
 
 def narrow_text(data: bytes) -> str:
@@ -108,11 +119,18 @@ def identifier(data: bytes) -> str:
     return data.hex().upper()
 
 
-def _ended_wide(data: bytes) -> str:
-    return wide_text(data).removesuffix("\0")
-
-
-_UNKNOWN = ("", -1, None, identifier)
+_KNOWN: Final[dict[int, tuple[str, range, Callable[[bytes], int | str]]]] = {
+    0x4002: ("resource_id", range(20, 21), identifier),
+    0x300A: ("flags", range(4, 5), number),
+    0x200C: ("physical_path", range(0, 1 << 16, 2), _ended_wide_text),
+    0x500D: ("sig_seq", range(8, 9), number),
+    0x600F: ("created_at", range(8, 9), number),
+    0x6010: ("accessed_at", range(8, 9), number),
+    0x6011: ("modified_at", range(8, 9), number),
+    0x6012: ("file_size", range(8, 9), number),
+}
+"""Type and id of a field: attribute of the payload, sizes that it can have, and its decoder."""
+_UNKNOWN: Final = ("", range(0), identifier)
 
 
 def field_value(field: RawField) -> int | str:
@@ -125,32 +143,5 @@ def field_value(field: RawField) -> int | str:
         case (1, _):
             return narrow_text(field.data).removesuffix("\0")
         case (2, size) if size % 2 == 0:
-            return _ended_wide(field.data)
+            return _ended_wide_text(field.data)
     return field.data.hex()
-
-
-_KNOWN: Final[dict[int, tuple[str, int, int | None, Callable[[bytes], int | str]]]] = {
-    0x02: ("resource_id", _RESOURCE_ID, 20, identifier),
-    0x0A: ("flags", _DWORD, 4, number),
-    0x0C: ("physical_path", _WIDE, None, _ended_wide),
-    0x0D: ("sig_seq", _BYTES, 8, number),
-    0x0F: ("created_at", _QWORD, 8, number),
-    0x10: ("accessed_at", _QWORD, 8, number),
-    0x11: ("modified_at", _QWORD, 8, number),
-    0x12: ("file_size", _QWORD, 8, number),
-}
-"""Field id: attribute of the payload, type and size that it must have to be taken for it, and its decoder."""
-
-
-def sort_fields(fields: tuple[RawField, ...]) -> tuple[dict[str, int | str], list[RawField]]:
-    """The known fields by attribute, and the others: unknown ids, unexpected types or sizes, repetitions."""
-    values: dict[str, int | str] = {}
-    others = []
-    for field in fields:
-        attribute, kind, size, decode = _KNOWN.get(field.id, _UNKNOWN)
-        fits = len(field.data) == size or (size is None and len(field.data) % 2 == 0)
-        if field.type == kind and fits and attribute not in values:
-            values[attribute] = decode(field.data)
-        else:
-            others.append(field)
-    return values, others

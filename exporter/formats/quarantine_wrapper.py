@@ -60,7 +60,8 @@ def read_wrapper(data: bytes) -> Sections:
     second_offset = HEADER_SIZE + first_size
     first = decrypt(data[HEADER_SIZE:second_offset])
     second = decrypt(data[second_offset : second_offset + second_size])
-    if (_checksum(first), _checksum(second)) != (first_crc, second_crc):
+    found = (len(first), len(second), _checksum(first), _checksum(second))
+    if found != (first_size, second_size, first_crc, second_crc):
         integrity = _FAILED
     else:  # the checksums do not cover the header
         integrity = _VERIFIED if header[:0x28] == _BEGIN and header[0x38:] == _END else _UNKNOWN_HEADER
