@@ -26,7 +26,7 @@ from exporter.records import Item, Parsed, Payload, Rejected, Tally
 _SMALLEST_RESOURCE = 9
 """Bytes: an offset, two empty strings and a number of fields."""
 _MOST_OBJECTS = 1 << 17
-"""Resources and unknown fields of one entry that are kept; one of Defender's has a handful."""
+"""Resources and unknown fields of one entry that are held at a time; one of Defender's has a handful."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -160,6 +160,7 @@ def _read_resources(sections: Sections, head: dict[str, Any], offsets: tuple[int
         if work < 0 or objects < 0:
             yield Rejected(sections.second_offset + start, "too many resources or fields, or they overlap", units=len(offsets) - ordinal)
             return
+        objects -= 1
         try:
             if not 4 + 4 * len(offsets) <= start < len(sections.second):
                 raise FormatError(f"offset {start} lies outside section 2", 4 + 4 * ordinal)
@@ -171,7 +172,7 @@ def _read_resources(sections: Sections, head: dict[str, Any], offsets: tuple[int
             yield Rejected(sections.second_offset + at, f"resource {ordinal}: {error.reason}", excerpt, number=ordinal)
         else:
             work -= raw.end - raw.start
-            objects -= 1 + len(raw.others)
+            objects -= len(raw.others)
             yield _resource(sections, head, raw, ordinal)
 
 

@@ -1,7 +1,7 @@
 """Quarantine trees from nothing: Entries, Resources and ResourceData files with dummy payloads (formats-quarantine.md section 2).
 
 The layout constants are this module's own: a wrong one in the parser shows as a difference, not as an agreement.
-Everything is a function of its arguments, so that the same call gives the same bytes.
+The bytes depend on the arguments alone, so that the same calls give the same tree.
 """
 
 import hashlib
@@ -186,7 +186,8 @@ def _common(path: str, sig_seq: int) -> list[bytes]:
 def _write_file(folder: Path, quarantine_id: str, file: QuarantinedFile) -> dict[str, Any]:
     resource_id, container = build_container(file)
     place = f"{resource_id[:2]}/{resource_id}"
-    reference = build_reference(container_size=len(container), resource_id=resource_id, quarantine_ids=[quarantine_id])
+    quarantine_ids = list(dict.fromkeys((*_named_in(folder / "Resources" / place), quarantine_id)))
+    reference = build_reference(container_size=len(container), resource_id=resource_id, quarantine_ids=quarantine_ids)
     _write(folder / "ResourceData" / place, container)
     _write(folder / "Resources" / place, reference)
     return {
@@ -205,6 +206,14 @@ def _write_file(folder: Path, quarantine_id: str, file: QuarantinedFile) -> dict
         "owner_sid": file.owner_sid,
         "streams": [name for name, _ in file.alternate_streams],
     }
+
+
+def _named_in(reference: Path) -> list[str]:
+    """The entries that a reference names already: equal files have one container."""
+    if not reference.exists():
+        return []
+    second = decrypt(reference.read_bytes()[0x3C + 0x20 :])
+    return [str(UUID(bytes_le=second[at : at + 16])).upper() for at in range(0, len(second), 16)]
 
 
 def _write(path: Path, content: bytes) -> None:

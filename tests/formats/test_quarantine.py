@@ -311,6 +311,23 @@ def test_paths_without_end_do_not_multiply_the_work():
     assert adds_up(items)
 
 
+def test_more_unknown_fields_than_memory_is_meant_for_end_the_list():
+    fields = [build_field(0x1F, 5, b"")] * 65535
+    items = list(parse_entry(entry(*[QuarantinedResource(path="x", fields=fields)] * 4), ID))
+    assert len(payloads(items)) == 1 + 3
+    assert losses(items)[-1].reason == "too many resources or fields, or they overlap"
+    assert adds_up(items)
+
+
+def test_more_losses_than_memory_is_meant_for_are_told_as_one():
+    first, _ = plain_sections(entry())
+    count = 150_000
+    items = list(parse_entry(build_wrapper(first, struct.pack("<I", count) + bytes(9 * count)), ID))
+    assert len(losses(items)) < count
+    assert items[-1] == Tally(1 + count)
+    assert adds_up(items)
+
+
 def test_a_reference_names_every_entry_and_flags_a_foreign_name():
     other = ID[:-1] + "6"
     data = build_reference(container_size=5, resource_id=RESOURCE_ID, quarantine_ids=[ID, other])

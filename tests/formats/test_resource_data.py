@@ -4,12 +4,13 @@ import hashlib
 import io
 import json
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.formats.rc4 import decrypt
+from exporter.formats.rc4 import Decryptor, decrypt
 from exporter.formats.resource_data import parse_container
 from exporter.records import Integrity, Parsed, Rejected, Tally, Verdict
 from exporter.synthetic.quarantine import QuarantinedFile, build_container, build_stream, seal
@@ -240,3 +241,28 @@ def test_no_more_streams_are_listed_than_memory_is_meant_for():
     parsed, _ = read(*reversed(seal(build_stream(2, b"") * 20_000)))
     assert len(parsed.payload.streams) == 1 << 14
     assert parsed.incomplete.startswith("more than 16384 streams")
+
+
+class LongContainer(io.RawIOBase):
+    """An encrypted container of one DATA stream of zeros, made while it is read."""
+
+    def __init__(self, size):
+        self.encryptor, self.head, self.left = Decryptor(), struct.pack("<IIQI", 1, 0, size, 0), size
+
+    def read(self, size=-1):
+        piece = self.head + bytes(min(size - len(self.head), self.left))
+        self.left -= len(piece) - len(self.head)
+        self.head = b""
+        return self.encryptor.update(piece)
+
+
+def test_a_long_container_needs_no_more_memory_than_a_short_one():
+    peaks = []
+    for size in (8 << 20, 64 << 20):
+        tracemalloc.start()
+        parsed, _ = parse_container(LongContainer(size), "A" * 40)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (parsed.payload.data_size, parsed.incomplete) == (size, None)
+    assert parsed.payload.md5 == "7f614da9329cd3aebf59b91aadc30bf0"
+    assert max(peaks) < 12 << 20
