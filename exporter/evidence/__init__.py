@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol, TypeAlias
 
+from exporter.evidence.files import File
 from exporter.records import Rejected
 
 
@@ -21,16 +22,21 @@ class EvidenceFile(Protocol):
         ...
 
 
-Found: TypeAlias = "EvidenceFile | Rejected"
+Found: TypeAlias = File | Rejected
 
 
 class Tree(Protocol):
-    """A read-only tree of files: a folder, an archive, a volume of an image."""
+    """A read-only tree of files: a folder, an archive, a volume of an image.
+
+    `name` is the evidence's base name, `above` the names of the folders that lead to it, with its own where it is more than one file: a
+    host's name may have to come from there.
+    """
 
     name: str
+    above: tuple[str, ...]
 
     def walk(self, tails: Sequence[str]) -> Iterator[Found]:
-        """Every file whose path ends in one of `tails` (see `places`); what cannot be listed is yielded as Rejected.
+        """Every file whose path ends in one of `tails` (see `places`); what cannot be listed as Rejected, with its path as excerpt.
 
         A tree that can look paths up need not visit the others.
         """

@@ -1,0 +1,28 @@
+"""The one class of found files, whatever kind of tree they come from."""
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+import msgspec
+
+
+class File(msgspec.Struct, kw_only=True, eq=False):
+    """A file that some tail matches (an `EvidenceFile`).
+
+    `path` is for reading, `modified_at` in ticks. `tails` are those that matched, `root` is what of `path` lies before the longest of
+    them. `opener` alone knows where the bytes are.
+    """
+
+    path: str
+    evidence: str
+    root: str
+    tails: tuple[str, ...]
+    opener: Callable[[], BinaryIO]
+    size: int | None = None
+    modified_at: int | None = None
+    volume: str | None = None
+    snapshot: str | None = None
+
+    def open(self) -> BinaryIO:
+        """A read-only stream from the file's start; raises EvidenceError, also while it is read."""
+        return self.opener()
