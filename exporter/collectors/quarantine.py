@@ -12,7 +12,7 @@ from exporter.records import Item, Parsed, Rejected, Tally
 
 LARGEST_BYTES = 16 << 20
 """Real Entries and Resources files have some hundred bytes, and about 400 more for each resource; one beyond this is not read."""
-_HOME = "quarantine/resources/"
+_HEAD_BYTES = 1 << 16
 _GUID = "????????-????-????-????-????????????"
 _RESOURCE_ID = "?" * 40
 
@@ -21,27 +21,25 @@ class QuarantineCollector:
     """Entries and Resources files of a Quarantine folder, and of such folders given by themselves."""
 
     name = "quarantine"
-    tails: tuple[str, ...] = ("quarantine/entries/*", f"{_HOME}*/*", f"entries/{{{_GUID}}}", f"resources/??/{_RESOURCE_ID}")
+    tails: tuple[str, ...] = ("quarantine/entries/*", "quarantine/resources/*/*", f"entries/{{{_GUID}}}", f"resources/??/{_RESOURCE_ID}")
 
-    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:  # noqa: ARG002
+    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         """One file; nothing but an empty tally for a file of another kind in some other program's `resources` folder."""
-        folder, _, file_name = file.path.rpartition("/")
+        *folders, file_name = file.path.split("/")
+        above = [folder.lower() for folder in folders[-3:]]
         with file.open() as stream:
             data = _read(stream, LARGEST_BYTES + 1)
-        if folder.lower().rpartition("/")[2] == "entries":
-            parse = parse_entry
-        elif f"/{_HOME}" in f"/{file.path.lower()}" or looks_like_wrapper(data):
-            parse = parse_reference
-        else:
+        if _foreign(above) and not looks_like_wrapper(data):
             yield Tally(0)
-            return
-        if len(data) > LARGEST_BYTES:
+        elif len(data) > LARGEST_BYTES:
             yield Rejected(0, f"larger than {LARGEST_BYTES} bytes: not a quarantine file", data[:16].hex())
             yield Tally(1)
-            return
-        yield from parse(data, file_name)
+        elif _is_reference(above, file_name):
+            yield from parse_reference(data, file_name)
+        else:
+            yield from parse_entry(data, file_name)
 
-    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:  # noqa: ARG002
+    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """An entry: `qentry`, quarantine id, threat id, ticks; a resource: that and its ordinal; a reference: its id and hash."""
         payload = parsed.payload
         if isinstance(payload, QuarantineReference):
@@ -52,9 +50,21 @@ class QuarantineCollector:
         return (*entry, str(payload.ordinal)) if isinstance(payload, QuarantineResource) else entry
 
 
+def _foreign(above: list[str]) -> bool:
+    """True below a `resources` folder that is known not to lie in a Quarantine folder."""
+    return len(above) == 3 and above[1] == "resources" and above[0] != "quarantine"
+
+
+def _is_reference(above: list[str], file_name: str) -> bool:
+    """By the folders, as far as the evidence begins above them; else by the length of the name."""
+    if above[-1:] == ["entries"]:
+        return False
+    return above[-2:-1] == ["resources"] or len(file_name) == len(_RESOURCE_ID)
+
+
 def _read(stream: BinaryIO, size: int) -> bytes:
     """At most `size` bytes. Asked for at once, every file would cost a buffer of that size."""
-    data = stream.read(1 << 16)
+    data = stream.read(_HEAD_BYTES)
     while 0 < len(data) < size and (piece := stream.read(min(size - len(data), 1 << 20))):
         data += piece
     return data
@@ -66,12 +76,12 @@ class ResourceDataCollector:
     name = "resource_data"
     tails: tuple[str, ...] = ("quarantine/resourcedata/*/*", f"resourcedata/??/{_RESOURCE_ID}")
 
-    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:  # noqa: ARG002
+    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         """One container, never held in memory."""
         with file.open() as stream:
             yield from parse_container(stream, file.path.rpartition("/")[2])
 
-    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:  # noqa: ARG002
+    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`qcontainer`, resource id, SHA-1 of the container."""
         payload = parsed.payload
         assert isinstance(payload, QuarantineContainer)

@@ -259,6 +259,17 @@ def test_a_lone_resources_folder_is_read(written):
     assert payloads(list(QuarantineCollector().read(File(truth["files"][0]["reference"], place), Settings())))
 
 
+@pytest.mark.parametrize("begin", range(4))
+def test_evidence_may_begin_inside_the_quarantine_folder(written, begin):
+    root, truth = written
+    for name, kind in ((truth["entry"], QuarantineEntry), (truth["files"][0]["reference"], QuarantineReference)):
+        path = "/".join(f"Quarantine/{name}".split("/")[begin:] or [name.rpartition("/")[2]])
+        (found, *_) = QuarantineCollector().read(File(path, root / QUARANTINE / name), Settings())
+        assert isinstance(found.payload, kind)
+        empty, _ = QuarantineCollector().read(File(path, b""), Settings())
+        assert empty.reason.startswith("empty file")
+
+
 def test_a_file_far_too_large_for_an_entry_is_refused_unread():
     for folder, threat in (("Entries/x", ""), ("Resources/x/y", "")):
         loss, tally = QuarantineCollector().read(File(f"quarantine/{folder}", bytes(LARGEST_BYTES + 1)), Settings())
