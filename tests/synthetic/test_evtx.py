@@ -96,6 +96,9 @@ def test_the_headers_count_chunks_and_records(log: Path, events: list[Event]) ->
     assert numbers[0][0] == 1
     assert numbers[-1][1] == len(events)
     assert all(before[1] + 1 == after[0] for before, after in pairwise(numbers))
+    start = len(data) - CHUNK_SIZE
+    last, free = struct.unpack_from("<II", data, start + 44)
+    assert struct.unpack_from("<4sIQ", data, start + last) == (b"**\0\0", free - last, 2**40)
 
 
 def test_record_headers_keep_the_last_100_nanoseconds() -> None:
@@ -112,8 +115,17 @@ def test_hash_buckets_lead_to_every_name_and_template(log: Path) -> None:
             assert stored % 64 == bucket
             names.add(chunk[place + 8 : place + 8 + 2 * length].decode("utf-16-le"))
     assert {"Event", "System", "Provider", "Guid", "EventData", "Data", "Name"} < names
-    templates = [offset for offset in struct.unpack_from("<32I", chunk, 384) if offset]
-    assert len(templates) == 2
+
+
+def test_template_buckets_lead_to_every_template() -> None:
+    events = [Event(event_id=1, record_id=n, created_at=START, data={f"Field {n}": "x"}) for n in range(60)]
+    chunk = build_evtx(events)[FILE_HEADER_SIZE : FILE_HEADER_SIZE + CHUNK_SIZE]
+    templates = []
+    for offset in struct.unpack_from("<32I", chunk, 384):
+        while offset:
+            templates.append(chunk[offset + 4 : offset + 20])
+            (offset,) = struct.unpack_from("<I", chunk, offset)
+    assert len(templates) == len(set(templates)) == 61
 
 
 def test_an_empty_log_is_a_log_without_records(tmp_path: Path) -> None:
