@@ -173,6 +173,7 @@ def _by_head() -> dict[str, tuple[tuple[str, str], ...]]:
     heads: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for prefix, kind in sorted({**PREFIXES, **dict.fromkeys(TAGS, "")}.items(), key=lambda entry: -len(entry[0])):
         heads[prefix[:_HEAD]].append((prefix, kind))
+    heads.update({blank: [(blank, BLANK)] for blank in ("", "\r", " \r")})
     return {head: tuple(entries) for head, entries in heads.items()}
 
 

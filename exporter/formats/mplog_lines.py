@@ -30,7 +30,8 @@ from exporter.formats.resources import Resource, file_path
 NO_THREAT = 0x80000000
 """What a verdict without a threat carries instead of a threat id."""
 RESOURCE_LIMIT = 4096
-"""Resources of one line; what a hostile line has more stays in the last value."""
+LIST_LIMIT = 1 << 17
+"""Resources of one line, and characters in which they are looked for; what a hostile line has more stays in the last value."""
 _SCHEMAS = (
     "amsi|behavior|bho|boot|bootsector|clsid|CmdLine|cmdline|containerfile|driver|emsdrop|file|firewall|folder|ieaddon|"
     "interface|internalamsi|internalbehavior|internalCmdLine|lsp|process|queryfilertsig|regkey|regkeyvalue|rootkit|runkey|"
@@ -64,7 +65,9 @@ def number(text: str) -> int | None:
 
 def resource_list(text: str) -> tuple[Resource, ...]:
     """`schema:value;schema:value;` as resources; a `;` in a file name does not split, only one before a known schema does."""
-    pieces = _NEXT.split(text.removesuffix(";"), RESOURCE_LIMIT - 1)
+    text = text.removesuffix(";")
+    pieces = _NEXT.split(text[:LIST_LIMIT], RESOURCE_LIMIT - 1)
+    pieces[-1] += text[LIST_LIMIT:]
     return tuple(Resource(schema, value) for schema, colon, value in (piece.partition(":") for piece in pieces) if colon)
 
 
@@ -89,8 +92,8 @@ def detection(kind: str, text: str, logged_at: int | None, basis: str, utc_offse
 def detection_lacking(record: LogRecord) -> str | None:
     """What a detection line should have had and has not."""
     assert isinstance(record, DetectionEvent | DetectionAdd | DetectionClean)
-    if len(record.resources) >= RESOURCE_LIMIT:
-        return f"resources after the first {RESOURCE_LIMIT} are not split"
+    if len(record.resources) >= RESOURCE_LIMIT or any(len(resource.value) > LIST_LIMIT for resource in record.resources):
+        return f"resources after the first {RESOURCE_LIMIT}, or after {LIST_LIMIT} characters, are not split"
     return None if record.resources else "no resource"
 
 

@@ -37,9 +37,15 @@ class _Line(msgspec.Struct, frozen=True):
     stamp: re.Match[str] | None
     message: str
     kind: str
-    offset: int
+    chunk: Chunk
+    index: int
     number: int
     incomplete: str | None
+    shift: int = 0
+
+    def offset(self) -> int:
+        """In bytes; worth asking only for a line that begins something (see `Chunk.offset`)."""
+        return self.chunk.offset(self.index) + self.shift
 
 
 class _Open(msgspec.Struct):
@@ -95,10 +101,15 @@ class Reader:
         for index, text in enumerate(chunk.texts):
             stamp = match(text)
             kind = kind_of(text if stamp is None else text[stamp.end() :])
-            if kind in _LOUD or self._open is not None or self._inside is not None or self._held is not None:
+            if kind in _LOUD or self._open is not None or self._held is not None:
                 cut = None if chunk.complete else _UNTERMINATED
-                yield from self._loud(_line(text, chunk.offset(index), first + index, cut))
+                yield from self._loud(_line(text, chunk, index, first + index, cut))
                 continue
+            if self._inside is not None:
+                if stamp is None and kind in _INSIDE:
+                    self._count_inside(self._inside, text)
+                    continue
+                self._inside = None
             counts[kind] += 1
             if stamp is not None:
                 clock.stamp = stamp
@@ -114,8 +125,13 @@ class Reader:
             yield from self._close("it is too long" if self._open.full() else "another record begins")
             if step is Step.LAST:
                 return
-        if self._inside is not None and self._goes_on(self._inside, line):
-            return
+            if self._held is not None:
+                yield from self._after_header(self._held, line)
+        if self._inside is not None:
+            if line.stamp is None and (line.kind in _INSIDE or line.kind == self._inside):
+                self._count_inside(self._inside, line.message)
+                return
+            self._inside = None
         if line.stamp is not None:
             self._clock.stamp = line.stamp
         yield from self._begin(line)
@@ -126,7 +142,7 @@ class Reader:
             yield self._detection(line)
         elif line.kind in kinds.BLOCKS:
             self._known = True
-            self._open = _Open(line.kind, _block(line), line.offset, line.number, [line.text], line.incomplete)
+            self._open = _Open(line.kind, _block(line), line.offset(), line.number, [line.text], line.incomplete)
         elif line.kind == kinds.DAMAGED:
             yield from self._zeros(line)
         else:
@@ -140,18 +156,19 @@ class Reader:
         try:
             payload = detection(line.kind, line.message, logged_at, basis, self._clock.utc_offset)
         except FormatError as error:
-            return Rejected(line.offset, error.reason, line.text[:80], number=line.number)
+            return Rejected(line.offset(), error.reason, line.text[:80].rstrip(), number=line.number)
         incomplete = line.incomplete or detection_lacking(payload)
-        return Parsed(payload, line.offset, self._hash([line.text]), number=line.number, incomplete=incomplete)
+        return Parsed(payload, line.offset(), self._hash([line.text]), number=line.number, incomplete=incomplete)
 
     def _zeros(self, line: _Line) -> Iterator[Item]:
         """NULs where text should be (what a power failure leaves): a loss by themselves, text after them is read."""
         self._known = True
         rest = line.text.lstrip("\0")
         skipped = line.text[: len(line.text) - len(rest)]
-        yield Rejected(line.offset, f"{len(skipped)} NUL characters instead of text", units=0 if rest else 1, number=line.number)
+        yield Rejected(line.offset(), f"{len(skipped)} NUL characters instead of text", units=0 if rest else 1, number=line.number)
         if rest:
-            yield from self._loud(_line(rest, line.offset + len(self._lines.encode(skipped)), line.number, line.incomplete))
+            width = len(self._lines.encode("\0"))
+            yield from self._loud(_line(rest, line.chunk, line.index, line.number, line.incomplete, len(skipped) * width))
 
     def _feed(self, opened: _Open, line: _Line) -> Step:
         """Give the line to the open block, if it can be one of its own."""
@@ -165,14 +182,11 @@ class Reader:
             opened.incomplete = line.incomplete
         return step
 
-    def _goes_on(self, kind: str, line: _Line) -> bool:
-        """Count the line if it stands inside a block that is only counted."""
-        own = line.stamp is None and (line.kind in _INSIDE or line.kind == kind)
-        if own:
-            self._counts[kind] += 1
-        if not own or kinds.COUNTED_BLOCKS[kind] in line.message:
+    def _count_inside(self, kind: str, text: str) -> None:
+        """A line inside a block that is only counted; it may be the last."""
+        self._counts[kind] += 1
+        if kinds.COUNTED_BLOCKS[kind] in text:
             self._inside = None
-        return own
 
     def _close(self, why: str) -> Iterator[Item]:
         """The open block as a record; `why` it ends, for one that should not have ended yet."""
@@ -183,7 +197,7 @@ class Reader:
         payload = opened.block.payload(self._clock)
         if payload is None:
             reason = f"a block that says nothing: {why}"
-            yield Rejected(opened.offset, reason, opened.texts[0][:80], units=len(opened.texts), number=opened.number)
+            yield Rejected(opened.offset, reason, opened.texts[0][:80].rstrip(), units=len(opened.texts), number=opened.number)
             return
         parsed = Parsed(
             payload,
@@ -216,14 +230,14 @@ class Reader:
         return hashlib.sha256(self._lines.encode("\n".join(texts).removesuffix("\r"))).hexdigest()
 
 
-def _line(text: str, offset: int, number: int, incomplete: str | None) -> _Line:
+def _line(text: str, chunk: Chunk, index: int, number: int, incomplete: str | None, shift: int = 0) -> _Line:
     stamp = STAMP.match(text)
     message = text if stamp is None else text[stamp.end() :]
     kind = kinds.kind_of(message)
     message = kinds.untagged(message).removesuffix("\r")
-    if kind == kinds.SCAN and scan_type(message) is None:
+    if (kind == kinds.SCAN and scan_type(message) is None) or (kind == kinds.DAMAGED and stamp is not None):
         kind = kinds.OTHER
-    return _Line(text, stamp, message, kind, offset, number, incomplete)
+    return _Line(text, stamp, message, kind, chunk, index, number, incomplete, shift)
 
 
 def _block(line: _Line) -> Block:
