@@ -11,13 +11,14 @@ A row: `data_type`, `timestamp` (microseconds since 1970), `timestamp_desc`, `at
                  ...B  Creation, Added, File Downloaded, First Connection
                  ..C.  Metadata Modification; everything else has four dots
     user         `username`, else the account of `user_sid` where the storage has one, else `-`: a SID itself never appears
+                 (and is pasted into a query: one with a quote in it makes psort fail)
     host         `hostname`, else `-`
     short, desc  the formatter's, without CR and LF; all other controls stay; the formatter itself cuts the short one, at 80 characters
     filename     `display_name`, not `filename`; `-` if there is none
     inode        the attribute `inode`; `-` if there is none, 0 stays 0
     notes        labels joined by a space, `-` without; a label is letters, digits and underscores
     format       `_parser_chain`
-    commas       become spaces in every cell; quotes stay as they are, also leading ones; nothing is ever quoted
+    any cell     commas become spaces; quotes stay, also leading ones; nothing is ever quoted; an empty text stays empty
 
 Rows are not in order of time. Those of Creation, Last Access, Metadata Modification and Content Modification Time are written at once;
 the others wait in a heap ordered by time of day (without the date), filename, inode and text, which is emptied when the next of them has

@@ -49,8 +49,8 @@ def table(content: bytes) -> list[list[str]]:
 
 
 def sixteen(lines: Iterable[list[str]]) -> list[list[str]]:
-    """Sorted and without `extra`, a quote in front of a cell as L3 has it: what must be equal."""
-    return sorted([f"'{cell[1:]}" if cell.startswith('"') else cell for cell in cells[: COLUMNS - 1]] for cells in lines)
+    """Sorted and without `extra`, a quote in front of a cell and an empty cell as L3 has them: what must be equal."""
+    return sorted([f"'{cell[1:]}" if cell.startswith('"') else cell or "-" for cell in cells[: COLUMNS - 1]] for cells in lines)
 
 
 def by(lines: Iterable[list[str]], column: int) -> Mapping[str, list[str]]:
