@@ -1,0 +1,243 @@
+"""EVTX logs as a stream of chunks: every Defender record typed, with a verdict of our own CRC check, and everything lost named.
+
+The stream is read once, from its start, and never sought. Layout: `evtx_chunks`. What `Tally.seen` counts: the records of our own walk,
+and each stretch of bytes that should hold records and could not be walked, as one.
+"""
+
+import hashlib
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import BinaryIO
+from uuid import UUID
+
+import msgspec
+
+from exporter.errors import FormatError
+from exporter.formats.defender_typing import type_event
+from exporter.formats.evtx_chunks import (
+    CHUNK,
+    FILE_HEADER,
+    FILE_MAGIC,
+    FIRST_RECORD,
+    Walk,
+    Walked,
+    chunk_count,
+    engine_file,
+    is_chunk,
+    walk,
+)
+from exporter.formats.evtx_engine import Rendering, render
+from exporter.formats.evtx_normalize import Normalizer
+from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
+
+PROVIDER = "Microsoft-Windows-Windows Defender"
+PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
+OTHER_PROVIDERS = "other providers"
+_GUID_BYTES = UUID(PROVIDER_GUID).bytes_le
+_NAME = re.compile(re.escape("Windows Defender".encode("utf-16-le")))
+_OWN = re.compile(re.escape(PROVIDER.encode("utf-16-le")) + b"|" + re.escape(_GUID_BYTES), re.DOTALL)
+_ZEROS = bytes(CHUNK)
+_KINDS = 200
+_NEWEST = 4
+CHECK = "chunk-crc32"
+_VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
+_UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
+_FAILED = Integrity(Verdict.FAILED, CHECK)
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One chunk of a log as read: its number, its byte offset in the file, its bytes (fewer than 64 KiB where the file is cut off)."""
+
+    number: int
+    offset: int
+    data: bytes
+
+
+class Counts(msgspec.Struct):
+    """Units of one log: seen, and by kind those that were left alone."""
+
+    seen: int = 0
+    unparsed: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def leave(self, kind: str, units: int = 1) -> None:
+        """Count units as known and left alone; a log with endless kinds gets no endless table."""
+        if not units:
+            return
+        self.unparsed[kind if kind in self.unparsed or len(self.unparsed) < _KINDS else OTHER_PROVIDERS] += units
+
+
+def parse(stream: BinaryIO, engine: str = "evtx", *, prefilter: bool = True) -> Iterator[Item]:
+    """The Defender records of a log, what of it could not be read, and the tally.
+
+    `prefilter` spares chunks without a trace of the provider the rendering; it changes nothing but the names under `unparsed`.
+    """
+    counts = Counts()
+    header = _read(stream, FILE_HEADER)
+    first = _read(stream, CHUNK)
+    reason = _header_damage(header, first)
+    if reason:
+        counts.seen += 1
+        yield Rejected(0, reason, header[:16].hex())
+    if len(header) == FILE_HEADER and (header[:8] == FILE_MAGIC or is_chunk(first)):
+        yield from _parse_chunks(stream, header, first, engine, prefilter, counts)
+    yield Tally(counts.seen, dict(counts.unparsed))
+
+
+def _header_damage(header: bytes, first: bytes) -> str | None:
+    if len(header) < FILE_HEADER:
+        return f"the file header is cut off after {len(header)} bytes" if header[:8] == FILE_MAGIC else "not an EVTX file"
+    if header[:8] == FILE_MAGIC:
+        return None
+    return "the file header is damaged: wrong magic" if is_chunk(first) else "not an EVTX file"
+
+
+def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, engine: str, prefilter: bool, counts: Counts) -> Iterator[Item]:
+    chunks, zeros = 0, []
+    for chunk in read_chunks(stream, first):
+        chunks = chunk.number + 1
+        if _ZEROS.startswith(chunk.data):
+            zeros.append(chunk)
+            continue
+        yield from _empty(zeros, counts)
+        zeros = []
+        yield from parse_chunk(chunk, engine, counts, prefilter=prefilter)
+    told = chunk_count(header)
+    if told is not None and told > chunks:
+        counts.seen += 1
+        yield Rejected(FILE_HEADER + chunks * CHUNK, f"the file is cut off: {chunks} of {told} chunks are left")
+
+
+def _empty(zeros: list[Chunk], counts: Counts) -> Iterator[Item]:
+    """Empty chunks at the end are unused; those before a used one have lost what they held."""
+    for chunk in zeros:
+        counts.seen += 1
+        yield Rejected(chunk.offset, f"chunk {chunk.number} is filled with zeros")
+
+
+def read_chunks(stream: BinaryIO, first: bytes = b"") -> Iterator[Chunk]:
+    """The chunks of a stream that stands behind `first`, the bytes already read of the first chunk; nothing after a short one."""
+    number, data = 0, first or _read(stream, CHUNK)
+    while data:
+        yield Chunk(number, FILE_HEADER + number * CHUNK, data)
+        number, data = number + 1, _read(stream, CHUNK) if len(data) == CHUNK else b""
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    while 0 < len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+def parse_chunk(chunk: Chunk, engine: str, counts: Counts, *, prefilter: bool = True) -> Iterator[Item]:
+    """The Defender records of one chunk and its losses, in the order of the file; adds to `counts`."""
+    if not is_chunk(chunk.data):
+        counts.seen += 1
+        reason = "wrong magic" if len(chunk.data) >= FIRST_RECORD else f"cut off after {len(chunk.data)} bytes"
+        yield Rejected(chunk.offset, f"chunk {chunk.number}: {reason}", chunk.data[:16].hex())
+        return
+    found = walk(chunk.data)
+    counts.seen += len(found.records) + len(found.gaps)
+    for gap in found.gaps:
+        reason = f"chunk {chunk.number}: {gap.size} bytes are not a record"
+        yield Rejected(chunk.offset + gap.offset, reason, chunk.data[gap.offset : gap.offset + 32].hex())
+    if prefilter and not may_hold_defender(found):
+        counts.leave(OTHER_PROVIDERS, len(found.records))
+        return
+    normalizer = Normalizer()
+    for record, rendering in _paired(found, engine):
+        item = _item(chunk, found, record, rendering, normalizer, counts)
+        if item is not None:
+            yield item
+
+
+def may_hold_defender(found: Walk) -> bool:
+    """False where neither the provider's GUID nor its name stands in a chunk."""
+    return found.data.find(_GUID_BYTES, FIRST_RECORD, found.end) >= 0 or _NAME.search(found.data, FIRST_RECORD, found.end) is not None
+
+
+def _paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
+    """Every record of the walk with what the engine made of it; both go through the chunk in the same order."""
+    ids = [record.id for record in found.records]
+    position = 0
+    errors: deque[FormatError] = deque()
+    for record_id, rendering in render(engine_file(found), engine):
+        if record_id is None:
+            assert isinstance(rendering, FormatError)
+            errors.append(rendering)
+        elif record_id in ids[position:]:
+            at = ids.index(record_id, position)
+            yield from _unrendered(found.records[position:at], errors)
+            yield found.records[at], rendering
+            position = at + 1
+    yield from _unrendered(found.records[position:], errors)
+
+
+def _unrendered(records: list[Walked], errors: deque[FormatError]) -> Iterator[tuple[Walked, Rendering]]:
+    error = FormatError("the engine did not return it")
+    for record in records:
+        error = errors.popleft() if errors else error
+        yield record, error
+
+
+def _item(
+    chunk: Chunk, found: Walk, record: Walked, rendering: Rendering, normalizer: Normalizer, counts: Counts
+) -> Parsed | Rejected | None:
+    raw = memoryview(chunk.data)[record.offset : record.offset + record.size]
+    offset = chunk.offset + record.offset
+    try:
+        if isinstance(rendering, FormatError):
+            raise rendering
+        fields = normalizer.fields(rendering, record.id, record.written_at)
+    except FormatError as error:
+        return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
+    integrity = _verdict(found, record)
+    if fields["provider_name"] != PROVIDER and fields["provider_guid"] != PROVIDER_GUID:
+        if integrity is _FAILED and _OWN.search(raw):
+            return Rejected(offset, f"chunk {chunk.number}: its provider's name is damaged", raw[:32].hex(), number=record.id)
+        counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
+        return None
+    return Parsed(type_event(fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])
+
+
+def _verdict(found: Walk, record: Walked) -> Integrity:
+    if not found.header_sound or found.sound is False:
+        return _FAILED
+    return _VERIFIED if found.sound and record.offset + record.size <= found.covered else _UNVERIFIABLE
+
+
+def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
+    """The Computer of the newest record (that with the highest id) of a log: what the host was called last. None where none can be read.
+
+    Reads the whole stream and renders one chunk, or a few where the newest ones are damaged.
+    """
+    newest: list[tuple[int, bytes]] = []
+    if len(_read(stream, FILE_HEADER)) < FILE_HEADER:
+        return None
+    for chunk in read_chunks(stream):
+        if not is_chunk(chunk.data) or _ZEROS.startswith(chunk.data):
+            continue
+        last = max((record.id for record in walk(chunk.data).records), default=None)
+        if last is not None:
+            newest = sorted([*newest, (last, chunk.data)], key=lambda pair: -pair[0])[:_NEWEST]
+    for _, data in newest:
+        name = _newest_computer(walk(data), engine)
+        if name:
+            return name
+    return None
+
+
+def _newest_computer(found: Walk, engine: str) -> str | None:
+    normalizer = Normalizer()
+    name, highest = None, -1
+    for record, rendering in _paired(found, engine):
+        if isinstance(rendering, FormatError) or record.id < highest:
+            continue
+        try:
+            computer = normalizer.fields(rendering, record.id, record.written_at)["computer"]
+        except FormatError:
+            continue
+        if computer:
+            name, highest = computer, record.id
+    return name

@@ -1,0 +1,189 @@
+"""EVTX chunks: which records are where, read without any engine and without trusting any count.
+
+File (little-endian; layout: libyal/libevtx documentation, checked against every sample):
+
+    0     8  `ElfFile\\0`
+    42    2  number of chunks; stale in logs of running machines
+    124   4  CRC-32 of bytes 0..120
+    4096     chunks of 65,536 bytes
+
+Chunk:
+
+    0     8  `ElfChnk\\0`
+    24    8  first record id          32  8  last record id
+    40    4  header size, 128         44  4  offset of the last record
+    48    4  offset of the free space 52  4  CRC-32 of bytes 512..free space
+    124   4  CRC-32 of bytes 0..120 and 128..512
+    128 256  offsets of names         384 128  offsets of templates
+    512      records
+
+Record: `2A 2A 00 00`, size u32, id u64, written FILETIME u64, binary XML, size again u32.
+"""
+
+import struct
+import zlib
+
+import msgspec
+
+FILE_HEADER = 4096
+CHUNK = 65_536
+FILE_MAGIC = b"ElfFile\0"
+CHUNK_MAGIC = b"ElfChnk\0"
+RECORD_MAGIC = b"\x2a\x2a\0\0"
+FIRST_RECORD = 512
+_SMALLEST = 28
+_RECORD = struct.Struct("<4xIQQ").unpack_from
+_U32 = struct.Struct("<I").unpack_from
+_NO_ID = 2**64 - 1
+_GAP_ID = 2**64 - 2
+
+
+class Walked(msgspec.Struct, frozen=True, gc=False):
+    """One record of a chunk: `offset` and `size` in bytes from the chunk's start, its id and written time (ticks) as in its header."""
+
+    offset: int
+    size: int
+    id: int
+    written_at: int
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Bytes of a chunk that should hold records and do not."""
+
+    offset: int
+    size: int
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """What the walk found.
+
+    `end` is where the last record ends, `regular` is False where a frame had to be guessed. The CRC of the records speaks of the bytes
+    up to `covered`; `sound` says whether it is right, None where it cannot be computed because the chunk is cut off.
+    """
+
+    data: bytes
+    records: list[Walked] = []
+    gaps: list[Gap] = []
+    end: int = FIRST_RECORD
+    regular: bool = True
+    header_sound: bool = False
+    sound: bool | None = None
+    covered: int = 0
+
+
+def chunk_count(header: bytes) -> int | None:
+    """What the file header says about the number of chunks; None where its CRC is wrong."""
+    return struct.unpack_from("<H", header, 42)[0] if zlib.crc32(header[:120]) == _U32(header, 124)[0] else None
+
+
+def is_chunk(data: bytes) -> bool:
+    """True where a walk makes sense: the magic is right, or a damaged header is followed by a record."""
+    return data[:8] == CHUNK_MAGIC or data[FIRST_RECORD : FIRST_RECORD + 4] == RECORD_MAGIC
+
+
+def walk(data: bytes) -> Walk:
+    """Every record of a chunk of at most 64 KiB, found by following sizes and, where those are broken, by the next intact record.
+
+    Behind the free-space offset lie old records of the chunk's former life: there only those are taken that go on counting.
+    """
+    if len(data) < FIRST_RECORD:
+        return Walk(data)
+    view = memoryview(data)
+    header_sound = data[:8] == CHUNK_MAGIC and zlib.crc32(view[128:512], zlib.crc32(view[:120])) == _U32(data, 124)[0]
+    free = _U32(data, 48)[0]
+    known = FIRST_RECORD <= free <= CHUNK
+    limit = min(free, len(data)) if known else len(data)
+    sound = None if known else False
+    if known and free <= len(data):
+        sound = zlib.crc32(view[FIRST_RECORD:free]) == _U32(data, 52)[0]
+    records: list[Walked] = []
+    gaps: list[Gap] = []
+    regular = _follow(data, limit, records, gaps)
+    if not known and gaps and not any(view[gaps[-1].offset :]):
+        del gaps[-1]
+    _beyond(data, records)
+    ends = [record.offset + record.size for record in records[-1:]] + [gap.offset + gap.size for gap in gaps[-1:]]
+    return Walk(data, records, gaps, max(ends, default=FIRST_RECORD), regular, header_sound, sound, limit)
+
+
+def _intact(data: bytes, position: int) -> Walked | None:
+    """The record at `position`, if magic, size and the copy of the size agree."""
+    if data[position : position + 4] != RECORD_MAGIC or position + _SMALLEST > len(data):
+        return None
+    size, number, written_at = _RECORD(data, position)
+    end = position + size
+    if size < _SMALLEST or end > len(data) or _U32(data, end - 4)[0] != size:
+        return None
+    return Walked(position, size, number, written_at)
+
+
+def _follow(data: bytes, limit: int, records: list[Walked], gaps: list[Gap]) -> bool:
+    position, ahead, regular = FIRST_RECORD, 0, True
+    while position < limit:
+        record = _intact(data, position)
+        if record is None:
+            regular = False
+            if ahead <= position:
+                ahead = _next_intact(data, position + 1, limit)
+            record = _damaged(data, position, ahead)
+        if record is None:
+            gaps.append(Gap(position, ahead - position))
+            position = ahead
+        else:
+            records.append(record)
+            position += record.size
+    return regular
+
+
+def _next_intact(data: bytes, position: int, limit: int) -> int:
+    while (position := data.find(RECORD_MAGIC, position, limit)) >= 0:
+        if _intact(data, position):
+            return position
+        position += 1
+    return limit
+
+
+def _damaged(data: bytes, position: int, ahead: int) -> Walked | None:
+    """The record at `position` when enough of its frame is left: two of magic, size and copy, or a magic and a size that fits."""
+    room = ahead - position
+    if room < _SMALLEST:
+        return None
+    size, number, written_at = _RECORD(data, position)
+    magic = data[position : position + 4] == RECORD_MAGIC
+    if magic + (size == room) + (_U32(data, ahead - 4)[0] == room) >= 2:
+        return Walked(position, room, number, written_at)
+    return Walked(position, size, number, written_at) if magic and _SMALLEST <= size <= room else None
+
+
+def _beyond(data: bytes, records: list[Walked]) -> None:
+    while records and (record := _intact(data, records[-1].offset + records[-1].size)) and record.id == records[-1].id + 1:
+        records.append(record)
+
+
+def engine_file(found: Walk) -> bytes:
+    """The chunk as a log of its own, its header and record frames patched so that an engine sees exactly the records of the walk."""
+    header = bytearray(FILE_HEADER)
+    struct.pack_into("<8sQQQIHHHH", header, 0, FILE_MAGIC, 0, 0, 1, 128, 1, 3, FILE_HEADER, 1)
+    struct.pack_into("<I", header, 124, zlib.crc32(header[:120]))
+    out = header + found.data.ljust(CHUNK, b"\0")
+    if not found.header_sound:
+        struct.pack_into("<8s", out, FILE_HEADER, CHUNK_MAGIC)
+        struct.pack_into("<I", out, FILE_HEADER + 40, 128)
+        out[FILE_HEADER + 128 : FILE_HEADER + FIRST_RECORD] = bytes(FIRST_RECORD - 128)
+    # `evtx` stops at the last id of the header, wherever that id stands; this one ends no sound log
+    struct.pack_into("<Q", out, FILE_HEADER + 32, _NO_ID)
+    struct.pack_into("<I", out, FILE_HEADER + 48, found.end)
+    if not found.regular:
+        _repair_frames(out, found)
+    return bytes(out)
+
+
+def _repair_frames(out: bytearray, found: Walk) -> None:
+    """Make every record and every gap a frame that can be followed; a small gap belongs to the record before it."""
+    small = {gap.offset: gap.size for gap in found.gaps if gap.size < _SMALLEST}
+    for record in found.records:
+        size = record.size + small.get(record.offset + record.size, 0)
+        struct.pack_into("<4sI", out, FILE_HEADER + record.offset, RECORD_MAGIC, size)
+    for gap in found.gaps:
+        if gap.size >= _SMALLEST:
+            struct.pack_into("<4sIQ", out, FILE_HEADER + gap.offset, RECORD_MAGIC, gap.size, _GAP_ID)
