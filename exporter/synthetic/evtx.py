@@ -35,6 +35,9 @@ NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
 PROVIDER = "Microsoft-Windows-Windows Defender"
 PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 CHANNEL = "Microsoft-Windows-Windows Defender/Operational"
+_ABSENT_QUALIFIERS: Value = (0, bytes(2))
+_ABSENT_GUID: Value = (0, bytes(16))
+"""Windows leaves room for these two where they are absent, and none for others."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,10 +101,10 @@ def _system_values(event: Event) -> list[Value]:
         (UINT8, struct.pack("<B", event.opcode)),
         (UINT16, struct.pack("<H", event.task)),
         (UINT16, struct.pack("<H", event.event_id)),
-        NULL,
+        _ABSENT_QUALIFIERS,
         (HEX_INT64, struct.pack("<Q", event.keywords)),
         (FILETIME, struct.pack("<Q", event.created_at)),
-        _guid(event.activity_id),
+        _ABSENT_GUID if event.activity_id is None else _guid(event.activity_id),
         (UINT32, struct.pack("<I", event.process_id)),
         (UINT32, struct.pack("<I", event.thread_id)),
         (UINT64, struct.pack("<Q", event.record_id)),
@@ -109,7 +112,7 @@ def _system_values(event: Event) -> list[Value]:
         NULL if event.user_sid is None else (SID, build_sid(event.user_sid)),
         NULL,
         (STRING, _text(event.provider)),
-        _guid(event.provider_guid),
+        NULL if event.provider_guid is None else _guid(event.provider_guid),
         (STRING, _text(event.channel)),
     ]
 
@@ -141,7 +144,7 @@ def _system_template(computer: str) -> Template:
             Element("Security", (("UserID", Slot(12, SID)),)),
         ),
     )
-    return _template(Element("Event", (("xmlns", NAMESPACE),), (system, Slot(17, BINARY_XML))))
+    return _template(Element("Event", (("xmlns", NAMESPACE),), (system, Slot(17, BINARY_XML)), 17))
 
 
 @lru_cache(maxsize=1024)
@@ -156,8 +159,8 @@ def _template(root: Element) -> Template:
     return Template(uuid5(NAMESPACE_URL, msgspec.json.encode(root).decode("utf-8", "surrogatepass")), root)
 
 
-def _guid(text: str | None) -> Value:
-    return NULL if text is None else (GUID, UUID(text).bytes_le)
+def _guid(text: str) -> Value:
+    return GUID, UUID(text).bytes_le
 
 
 def _text(text: str) -> bytes:

@@ -13,7 +13,8 @@ A name or a template definition stands in full where a chunk first needs it; lat
     definition                     u32 offset of the previous one in its bucket, GUID (its first 4 bytes are the id), u32 size, fragment, 00
     name                           u32 offset of the previous one in its bucket, u16 hash, u16 characters, UTF-16LE, NUL
 
-Layouts as in the logs of Windows 10 and Server 2022 (a record's EventData is an instance of its own, type 21, inside the System template).
+A record's EventData is an instance of its own, a value of type 21 of the System template. Measured on a Server 2022 log, whose records
+come out byte for byte but for template ids and unused room.
 """
 
 import struct

@@ -45,6 +45,7 @@ def seen(event: Event) -> dict[str, Any]:
         "computer": event.computer,
         "channel": event.channel,
         "process_id": event.process_id,
+        "thread_id": event.thread_id,
         "activity_id": event.activity_id,
         "user_sid": event.user_sid,
         "data": dict(event.data),
@@ -119,12 +120,7 @@ def test_hash_buckets_lead_to_every_name_and_template(log: Path) -> None:
 
 def test_template_buckets_lead_to_every_template() -> None:
     events = [Event(event_id=1, record_id=n, created_at=START, data={f"Field {n}": "x"}) for n in range(60)]
-    chunk = build_evtx(events)[FILE_HEADER_SIZE : FILE_HEADER_SIZE + CHUNK_SIZE]
-    templates = []
-    for offset in struct.unpack_from("<32I", chunk, 384):
-        while offset:
-            templates.append(chunk[offset + 4 : offset + 20])
-            (offset,) = struct.unpack_from("<I", chunk, offset)
+    templates = templates_of(build_evtx(events)[FILE_HEADER_SIZE:])
     assert len(templates) == len(set(templates)) == 61
 
 
@@ -170,6 +166,57 @@ def test_the_largest_record_that_fits_fills_its_chunk(tmp_path: Path) -> None:
         build_evtx(build(1700))
     write_evtx(tmp_path / "full.evtx", build(1600))
     assert [len(record["data"]["B"]) for record in with_evtx(tmp_path / "full.evtx")] == [1600, 1600]
+
+
+@pytest.mark.real_data
+def test_a_real_log_is_written_again_byte_for_byte(shared_data: Path) -> None:
+    """All 26 records of a Server 2022 log, but for the ids of templates and what Windows leaves in the room of absent values."""
+    (path,) = (shared_data / "evtx" / "server2022-aptsimulator").glob("*.evtx")
+    real = path.read_bytes()[FILE_HEADER_SIZE:]
+    times = {number: written for number, written, _, _ in records_of(real)}
+    events = [
+        Event(
+            event_id=event["event_id"],
+            record_id=event["record_id"],
+            created_at=times[event["record_id"]],
+            data=event["data"],
+            level=event["level"],
+            computer=event["computer"],
+            activity_id=event["activity_id"],
+            process_id=event["process_id"],
+            thread_id=event["thread_id"],
+        )
+        for event in with_evtx(path)
+    ]
+    built = build_evtx(events)[FILE_HEADER_SIZE:]
+    for ours, theirs in zip(templates_of(built), templates_of(real), strict=True):
+        built = built.replace(ours, theirs).replace(b"\x0c\x01" + ours[:4], b"\x0c\x01" + theirs[:4])
+    for (number, _, start, size), record in zip(records_of(real), records_of(built), strict=True):
+        assert record[2:] == (start, size), number
+        differences = [place for place in range(start, start + size) if built[place] != real[place]]
+        assert len(differences) <= 18
+        assert all(built[place] == 0 for place in differences), number
+
+
+def records_of(chunk: bytes) -> list[tuple[int, int, int, int]]:
+    """Record id, time, offset and size of each record of a chunk."""
+    found = []
+    offset = 512
+    while chunk[offset : offset + 4] == b"**\0\0":
+        size, number, written = struct.unpack_from("<IQQ", chunk, offset + 4)
+        found.append((number, written, offset, size))
+        offset += size
+    return found
+
+
+def templates_of(chunk: bytes) -> list[bytes]:
+    """GUIDs of a chunk's templates in order of their place, found through the buckets."""
+    places = set()
+    for offset in struct.unpack_from("<32I", chunk, 384):
+        while offset:
+            places.add(offset)
+            (offset,) = struct.unpack_from("<I", chunk, offset)
+    return [chunk[place + 4 : place + 20] for place in sorted(places)]
 
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=60)
