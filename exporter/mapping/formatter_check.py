@@ -87,9 +87,9 @@ def _piece_problems(piece: object) -> Iterator[str]:
     names = {name for name, _, _ in fields}
     if len(names) > 1:
         yield "at most one attribute in a piece"
-    for name in sorted(names):
-        yield from _name_problems(name)
-    if set(_PLASO_SEES.findall(piece)) - {name.partition(".")[0].partition("[")[0] for name in names}:
+    bad_names = [problem for name in sorted(names) for problem in _name_problems(name)]
+    yield from bad_names
+    if not bad_names and set(_PLASO_SEES.findall(piece)) != names:
         yield "plaso would take what stands in doubled braces for an attribute"
     for _, spec, conversion in fields:
         if conversion not in (None, "r", "s", "a"):
