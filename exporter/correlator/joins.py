@@ -1,0 +1,230 @@
+"""The weaker joins: which incident a record or a lone quarantine entry belongs to when no exact id says so.
+
+Rungs, tried in this order; the first one that finds a candidate decides:
+
+    tier 2  event-time   event and MPLog line of one kind and threat name, within 100 ms
+    tier 2  sha1         the payload's SHA-1, within an hour (a container has no time: only where a single incident has its hash)
+    tier 2  sigseq       signature and threat, within 10 minutes: every detection by one signature has it, so it needs the time
+    tier 3  threat-path  threat and normalized path, within 10 minutes; restored and deleted: any time after
+
+Among candidates a common path wins, then the nearest in time, then the smallest anchor. Candidates whose files are others are refused on
+every rung: the same hash or signature at another place is another detection. Nothing here merges two groups that have a Detection ID.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise, product
+from typing import Any, NamedTuple, TypeAlias
+
+from exporter.correlator.groups import Group, Member, Names
+from exporter.correlator.keys import AFTERMATH, BROADEST, Anchor, Keys
+from exporter.correlator.paths import is_place
+from exporter.times import TICKS_PER_SECOND
+
+EVENT_WINDOW = TICKS_PER_SECOND // 10
+HASH_WINDOW = 3600 * TICKS_PER_SECOND
+WINDOW = 600 * TICKS_PER_SECOND
+_NEIGHBORS = 64
+"""Candidates looked at on each side of a time: bounds the work where hostile evidence repeats one key."""
+_Key: TypeAlias = tuple[Any, ...]
+
+
+class Candidate(NamedTuple):
+    """A possible join; the smallest one is the best."""
+
+    stranger: bool
+    distance: int
+    anchor: Anchor
+    tier: int
+    key: str
+
+
+class Rung(NamedTuple):
+    """A kind of weak join: the keys that a group answers to, within which time, and how the first part of a key is shown."""
+
+    name: str
+    tier: int
+    window: int
+    keys: Callable[[Group], Iterable[_Key]]
+    form: str = "{}"
+
+
+SHA1 = Rung("sha1", 2, HASH_WINDOW, lambda group: zip(group.sha1s, strict=True))
+SIGNATURE = Rung("sigseq", 2, WINDOW, lambda group: product(group.signatures, group.threats), "{:x}")
+THREAT_PATH = Rung("threat-path", 3, WINDOW, lambda group: product(group.threats, group.paths))
+RUNGS = (SHA1, SIGNATURE, THREAT_PATH)
+
+
+class Index:
+    """Keys with times → anchors; finds the nearest ones within a window."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._places: dict[_Key, list[tuple[int, Anchor]]] = {}
+        self._sorted = True
+
+    def add(self, key: _Key, time: int, anchor: Anchor) -> None:
+        self._places.setdefault(key, []).append((time, anchor))
+        self._sorted = False
+
+    def near(self, key: _Key, time: int) -> Iterator[tuple[int, Anchor]]:
+        """Distance and anchor of the places around a time."""
+        places, middle = self._find(key, time)
+        for other, anchor in places[max(0, middle - _NEIGHBORS) : middle + _NEIGHBORS]:
+            if abs(other - time) <= self._window:
+                yield abs(other - time), anchor
+
+    def before(self, key: _Key, time: int) -> Iterator[tuple[int, Anchor]]:
+        """Distance and anchor of the last places before a time, however long before."""
+        places, middle = self._find(key, time)
+        return ((time - other, anchor) for other, anchor in places[max(0, middle - _NEIGHBORS) : middle])
+
+    def _find(self, key: _Key, time: int) -> tuple[list[tuple[int, Anchor]], int]:
+        if not self._sorted:
+            for places in self._places.values():
+                places.sort()
+            self._sorted = True
+        found = self._places.get(key, [])
+        return found, bisect_left(found, (time,))
+
+
+class Finder:
+    """The groups as the weak joins see them."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups = {group.anchor: group for group in groups}
+        self._twins = Index(EVENT_WINDOW)
+        self._rungs = [(rung, Index(rung.window)) for rung in RUNGS]
+        for group in self._groups.values():
+            for twin, name, time in group.twins:
+                self._twins.add((twin, name), time, group.anchor)
+            for rung, index in self._rungs:
+                for key, time in product(rung.keys(group), group.times):
+                    index.add(key, time, group.anchor)
+
+    def twin(self, probe: Group) -> Candidate | None:
+        """The event of which this line of the other log is the copy."""
+        near = ((found, 2, f"event-time:{name}") for twin, name, time in probe.twins for found in self._twins.near((twin, name), time))
+        return self._best(probe, near)
+
+    def weak(self, probe: Group, *, aftermath: bool = False) -> Candidate | None:
+        """The best candidate of the first rung that has one."""
+        for rung, index in self._rungs:
+            look = index.before if aftermath and rung is THREAT_PATH else index.near
+            near = (
+                (found, rung.tier, f"{rung.name}:{rung.form.format(key[0])}")
+                for key, time in product(rung.keys(probe), probe.times)
+                for found in look(key, time)
+            )
+            best = self._best(probe, near)
+            if best is not None:
+                return best
+        return None
+
+    def _best(self, probe: Group, near: Iterable[tuple[tuple[int, Anchor], int, str]]) -> Candidate | None:
+        best: Candidate | None = None
+        for (distance, anchor), tier, key in near:
+            group = self._groups[anchor]
+            candidate = Candidate(probe.paths.isdisjoint(group.paths), distance, anchor, tier, key)
+            if (best is None or candidate < best) and not (candidate.stranger and _elsewhere(probe, group)):
+                best = candidate
+        return best
+
+
+def _elsewhere(one: Group, other: Group) -> bool:
+    """True when both name files."""
+    return any(map(is_place, one.paths)) and any(map(is_place, other.paths))
+
+
+def join_entries(groups: dict[Anchor, Group]) -> None:
+    """Lone quarantine groups into detections without one, nearest pairs first: a detection takes one entry at most."""
+    finder = Finder(group for anchor, group in groups.items() if anchor[0] == "detection" and not group.quarantines)
+    lone = [group for anchor, group in groups.items() if anchor[0] == "quarantine"]
+    found = [(candidate, group.anchor) for group in lone if (candidate := finder.weak(group)) is not None]
+    for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):
+        target = groups[candidate.anchor]
+        if not target.quarantines:
+            target.quarantines.add(anchor[1])
+            target.absorb(groups.pop(anchor), candidate.tier, candidate.key)
+
+
+def join_loose(groups: dict[Anchor, Group], held: Sequence[Keys], loose: Iterable[int], names: Names, identities: Sequence[str]) -> None:
+    """Records without exact id into groups, and what finds none into groups of its own.
+
+    Records of one detection come first and blocks of many threats last, so that a block never makes one incident of two: it finds
+    both there. Lines beside their events come before the others, whom their paths help.
+    """
+    waiting: dict[int, list[tuple[int, Group]]] = {}
+    for position in loose:
+        waiting.setdefault(held[position].breadth, []).append((position, _single(position, held[position], names)))
+    for breadth in sorted(waiting):
+        rest = _round(groups, waiting[breadth], lambda finder, _, single: finder.twin(single))
+        rest = _round(groups, rest, lambda finder, position, single: finder.weak(single, aftermath=held[position].breadth == AFTERMATH))
+        for group in _cluster([pair for pair in rest if pair[1].threats], identities, linked=breadth < BROADEST):
+            groups[group.anchor] = group
+
+
+def _single(position: int, keys: Keys, names: Names) -> Group:
+    group = Group(("record", str(position)))
+    group.add(Member(position, 1, "alone"), keys, names)
+    return group
+
+
+def _round(
+    groups: dict[Anchor, Group],
+    singles: Iterable[tuple[int, Group]],
+    find: Callable[[Finder, int, Group], Candidate | None],
+) -> list[tuple[int, Group]]:
+    """Every single into the group found for it; all are found before the first one moves. Returns those without."""
+    finder = Finder(groups.values())
+    found = [(position, single, find(finder, position, single)) for position, single in singles]
+    for position, single, candidate in found:
+        if candidate is not None:
+            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key), single)
+    return [(position, single) for position, single, candidate in found if candidate is None]
+
+
+def _cluster(singles: Sequence[tuple[int, Group]], identities: Sequence[str], *, linked: bool) -> list[Group]:
+    """Groups of singles with one identity or, when `linked`, of one threat and path with less than 10 minutes between neighbors."""
+    parents = {position: position for position, _ in singles}
+    rows: dict[_Key, list[tuple[int, int]]] = {}
+    for position, single in singles:
+        rows.setdefault((identities[position],), []).append((0, position))
+        for key, time in product(THREAT_PATH.keys(single), single.times) if linked else ():
+            rows.setdefault(key, []).append((time, position))
+    for row in rows.values():
+        for (earlier, one), (later, other) in pairwise(sorted(row)):
+            if later - earlier <= WINDOW:
+                parents[_root(parents, one)] = _root(parents, other)
+    merged: dict[int, list[tuple[int, Group]]] = {}
+    for position, single in singles:
+        merged.setdefault(_root(parents, position), []).append((position, single))
+    return [_merge(members, identities) for members in merged.values()]
+
+
+def _root(parents: dict[int, int], position: int) -> int:
+    while parents[position] != position:
+        parents[position] = position = parents[parents[position]]
+    return position
+
+
+def _merge(members: Sequence[tuple[int, Group]], identities: Sequence[str]) -> Group:
+    group = Group(("cluster", min(identities[position] for position, _ in members)))
+    tier, key = (1, "alone") if len(members) == 1 else (THREAT_PATH.tier, THREAT_PATH.name)
+    for position, single in members:
+        group.attach(Member(position, tier, key), single)
+    return group
+
+
+def join_containers(groups: dict[Anchor, Group], orphans: Mapping[Anchor, Group]) -> None:
+    """Containers without entry into the only incident that has their hash; the others become incidents of their own."""
+    owners: dict[str, set[Anchor]] = {}
+    for anchor, group in groups.items():
+        for sha1 in group.sha1s:
+            owners.setdefault(sha1, set()).add(anchor)
+    for anchor, orphan in orphans.items():
+        found = {owner for sha1 in orphan.sha1s for owner in owners.get(sha1, ())}
+        if len(found) == 1:
+            groups[found.pop()].absorb(orphan, 2, f"sha1:{min(orphan.sha1s)}")
+        else:
+            groups[anchor] = orphan
