@@ -87,7 +87,7 @@ class Sink(Protocol):
         ...
 
     def abort(self) -> None:
-        """Leave no file under a final name."""
+        """Leave no file under a final name; after `close` there is nothing left to do."""
         ...
 
 

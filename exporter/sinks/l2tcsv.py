@@ -121,7 +121,7 @@ class L2tcsvSink:
     def _encode(self, row: Row) -> tuple[bytes, bytes]:
         minutes, rest = divmod(row.ticks - UNIX_EPOCH, _MINUTE)
         date, minute, zone = self._clock(minutes)
-        inode = str(row.attributes.get("inode", "-"))
+        inode = str(row.attributes.get("inode", "")) or "-"
         cells = (
             date,
             f"{minute}{rest // TICKS_PER_SECOND:02d}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.records import Mapped, Row
 from exporter.sinks import Outcome, Result
-from exporter.sinks.runs import SortedRuns
+from exporter.sinks.runs import MEMORY_BYTES, SortedRuns
 from exporter.sinks.targets import SinkSettings
 
 _JOINED = 500
@@ -24,7 +24,7 @@ class Timeline:
 
     def __init__(self, target: str, settings: SinkSettings, encode: Callable[[Row], tuple[bytes, bytes]]) -> None:
         self._encode = encode
-        self.runs = SortedRuns(settings.temporary_directory or _folder(target))
+        self.runs = SortedRuns(settings.temporary_directory or _folder(target), MEMORY_BYTES)
         self.position = 0
 
     def write(self, event: Mapped, position: int) -> Iterable[Result]:

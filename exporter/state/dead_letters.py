@@ -7,8 +7,8 @@ that a terminal would obey stand as JSON escapes.
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +17,29 @@ import orjson
 from exporter.errors import SinkRefused, SinkUnavailable
 from exporter.records import DeadLetter
 from exporter.text import clean, json_visible, printable
-from exporter.times import iso
+from exporter.times import from_unix_ns, iso
 
 EXCERPT_CHARACTERS = 200
 _FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-class Existing(StrEnum):
-    """What to do with the file of an earlier run."""
-
-    REFUSE = "refuse"
-    REPLACE = "replace"
-    APPEND = "append"
-
-
 class DeadLetters:
-    """Writes the file; a context manager. `clock` gives ticks for `ts`, None leaves it out (`--reproducible`)."""
+    """Writes the file. `clock` gives the ticks of `ts`, which `reproducible` leaves out.
 
-    def __init__(self, path: Path, existing: Existing = Existing.REFUSE, clock: Callable[[], int] | None = None) -> None:
+    An earlier run's file is refused (SinkRefused), removed with `force`, continued with `append`: at once, so that it is never taken for
+    this run's.
+    """
+
+    def __init__(
+        self, path: Path, *, force: bool = False, append: bool = False, reproducible: bool = False, clock: Callable[[], int] | None = None
+    ) -> None:
         self.path = path
-        self._existing = existing
-        self._clock = clock
+        self._append_to_old = append
+        self._clock = None if reproducible else clock or _wall_clock
         self._descriptor: int | None = None
         self.count = 0
-
-    def __enter__(self) -> "DeadLetters":
-        self.check()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def check(self) -> None:
-        """Refuse or remove an earlier run's file, so that none is taken for this run's. Raises SinkRefused."""
-        if self._existing is Existing.APPEND or not os.path.lexists(self.path):
-            return
-        if self._existing is Existing.REFUSE:
-            raise SinkRefused(f"`{self.path}` exists: choose another name, or replace it with --force")
-        try:
-            self.path.unlink()
-        except OSError as error:
-            raise SinkRefused(f"`{self.path}` cannot be replaced: {error.strerror}") from error
+        if not append and os.path.lexists(path):
+            self._remove_old(force)
 
     def write(
         self, letter: DeadLetter, *, sink: str = "", index: str = "", document_id: str = "", status: int | None = None, error_type: str = ""
@@ -97,6 +79,14 @@ class DeadLetters:
         self._descriptor = None
         return str(self.path)
 
+    def _remove_old(self, force: bool) -> None:
+        if not force:
+            raise SinkRefused(f"`{self.path}` exists: choose another name, or replace it with --force")
+        try:
+            self.path.unlink()
+        except OSError as error:
+            raise SinkRefused(f"`{self.path}` cannot be replaced: {error.strerror}") from error
+
     def _append(self, line: bytes) -> None:
         if self._descriptor is None:
             self._descriptor = self._open()
@@ -109,9 +99,9 @@ class DeadLetters:
     def _open(self) -> int:
         """A new file, mode 0600, or the old one to append to: behind the half line that a crash may have left."""
         try:
-            if self._existing is not Existing.APPEND:
+            if not self._append_to_old:
                 return os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            torn = self.path.is_file() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
+            torn = _is_torn(self.path)
             descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o600)
             if torn:
                 os.write(descriptor, b"\n")
@@ -123,3 +113,15 @@ class DeadLetters:
 def excerpt(text: str) -> str:
     """The beginning of `text`, with everything invisible escaped."""
     return printable(text[:EXCERPT_CHARACTERS]) + ("…" if len(text) > EXCERPT_CHARACTERS else "")
+
+
+def _is_torn(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _wall_clock() -> int:
+    return from_unix_ns(time.time_ns())

@@ -1,0 +1,52 @@
+"""Sorting with bounded memory."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.errors import SinkUnavailable
+from exporter.sinks.runs import SortedRuns
+
+PAIRS = st.lists(st.tuples(st.binary(min_size=2, max_size=2), st.binary(max_size=5)), max_size=60)
+
+
+def sort(pairs: list[tuple[bytes, bytes]], folder: Path, memory_bytes: int, fan_in: int = 3) -> list[bytes]:
+    runs = SortedRuns(folder, memory_bytes, fan_in)
+    for key, line in pairs:
+        runs.add(key, line)
+    assert (runs.count, runs.size) == (len(pairs), sum(len(line) for _, line in pairs))
+    lines = list(runs.lines())
+    runs.close()
+    return lines
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(pairs=PAIRS, memory_bytes=st.sampled_from([1, 200, 500, 1 << 20]))
+def test_lines_come_in_order_of_key_then_line_however_many_runs_there_are(
+    pairs: list[tuple[bytes, bytes]], memory_bytes: int, tmp_path: Path
+):
+    assert sort(pairs, tmp_path, memory_bytes) == [line for _, line in sorted(pairs)]
+
+
+def test_open_files_stay_few(tmp_path: Path):
+    runs = SortedRuns(tmp_path, memory_bytes=1, fan_in=4)
+    most = 0
+    for number in range(500):
+        runs.add((number * 7919 % 500).to_bytes(2, "big"), b"x")
+        most = max(most, sum(len(level) for level in runs._levels))
+    assert most < 4 * 5
+    assert len(list(runs.lines())) == 500
+    runs.close()
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path):
+    sort([(bytes((number, 0)), b"x") for number in range(100)], tmp_path, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_named(tmp_path: Path):
+    runs = SortedRuns(tmp_path / "nowhere", memory_bytes=1)
+    with pytest.raises(SinkUnavailable, match="nowhere"):
+        runs.add(b"k", b"line")
