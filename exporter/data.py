@@ -1,0 +1,13 @@
+"""Where `mappings/` and `config/` are: inside the installed package, or beside it in a checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """The folder `mappings` or `config`; raises FileNotFoundError when the installation is broken."""
+    for place in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"the folder `{name}` is not in this installation")

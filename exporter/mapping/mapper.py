@@ -1,0 +1,178 @@
+"""Applies compiled mappings to records: documents for the ECS sinks, rows for the timelines."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from exporter.mapping.compile import LONG_MAX, LONG_MIN, CompiledKind, Compiler
+from exporter.mapping.ecs import EcsField, ecs_fields
+from exporter.mapping.formatter import Formatter, compile_formatter
+from exporter.mapping.references import Moment, Run
+from exporter.mapping.schema import MappingSet, RecordMapping, Rule
+from exporter.records import Payload, Record, Row, Verdict, event_id
+from exporter.text import clean
+from exporter.times import iso, usable
+
+_ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
+"""Which `alert` words of the mappings become `event.kind: alert` (sink-contracts E7)."""
+_TO_CLEAN = (b"\\u0000", b'""', b'"-"', b'"N/A"')
+"""Marks of what C7 and C9 forbid: rare, so one look at the bytes spares a look at every value."""
+_NOTHING = ("", "-", "N/A")
+
+
+class Kind:
+    """One kind's compiled mapping and its two messages: ours, and the one that plaso's psort would print."""
+
+    def __init__(self, compiler: Compiler, mapping: RecordMapping, kind: type[Payload]) -> None:
+        self.mapping = mapping
+        self.plaso = compile_formatter(mapping.formatter)
+        own = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
+        self.own: Formatter = compile_formatter(own)
+        self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used))
+
+
+class Mapper:
+    """Maps the records of one run. Raises MappingError when the mappings do not fit the kinds (`check` says all that is wrong)."""
+
+    def __init__(
+        self, mappings: MappingSet, kinds: Mapping[str, type[Payload]], run: Run, folder: Path, *, alerts: str = "incident"
+    ) -> None:
+        self.run = run
+        self.fields = all_fields(mappings, folder)
+        compiler = Compiler(mappings.values, self.fields, run)
+        self.kinds = {name: Kind(compiler, with_kind(mapping, alerts), kinds[name]) for name, mapping in mappings.records.items()}
+
+    def map(self, record: Record) -> "MappedRecord":
+        """The record as the sinks see it; documents and rows are made when they are asked for."""
+        return MappedRecord(self, self.kinds[record.payload.kind], record)
+
+
+def all_fields(mappings: MappingSet, folder: Path) -> dict[str, EcsField]:
+    """The type of every field that a document may have: ECS's and, from common.yaml, ours (`keyword[]` is an array)."""
+    own = {name: EcsField(type=kind.removesuffix("[]"), array=kind.endswith("[]")) for name, kind in mappings.fields.items()}
+    return {**ecs_fields(folder), **own}
+
+
+def with_kind(mapping: RecordMapping, alerts: str) -> RecordMapping:
+    """The mapping with `event.kind` filled in, unless it says its own."""
+    if any(rule.field == "event.kind" for rule in mapping.ecs):
+        return mapping
+    kind = "alert" if mapping.alert in _ALERT_SWITCH[alerts] else "event"
+    rule = Rule(field="event.kind", const=kind, place=mapping.place)
+    return msgspec.structs.replace(mapping, ecs=(*mapping.ecs, rule))
+
+
+class MappedRecord:
+    """See `exporter.records.Mapped`."""
+
+    def __init__(self, mapper: Mapper, kind: Kind, record: Record) -> None:
+        self._mapper = mapper
+        self._kind = kind
+        self.record = record
+        self.id = event_id(mapper.run.case, record)
+
+    @cached_property
+    def moment(self) -> Moment:
+        """The primary time (C3, C4): the first usable one of the mapping, else the file's, else now."""
+        payload, record = self.record.payload, self.record
+        tags = _tags(record)
+        for time in self._kind.mapping.timestamps:
+            ticks = getattr(payload, time.attribute)
+            if usable(ticks):
+                digits = getattr(payload, time.digits) if time.digits else 7
+                return Moment(id=self.id, text=iso(ticks, digits), basis="record", tags=tags)
+        modified = record.source.modified_at
+        if modified is not None and usable(modified):
+            return Moment(id=self.id, text=iso(modified), basis="source_mtime", tags=(*tags, "no_event_time"))
+        return Moment(id=self.id, text=iso(self._mapper.run.now), basis="ingest", tags=(*tags, "no_event_time"))
+
+    def document(self) -> bytes:
+        """The ECS document; ends in `}}` (see `exporter.records.Mapped.document`)."""
+        compiled, record = self._kind.compiled, self.record
+        body = compiled.body(record, record.payload, self.moment)
+        attributes = compiled.message_attributes(record, record.payload, self.moment)
+        body["message"] = self._kind.own.message(attributes) or self._kind.mapping.kind
+        body["event"] = body.pop("event")
+        try:
+            encoded = orjson.dumps(body)
+        except TypeError:  # lone surrogates, or integers beyond 64 bits
+            encoded = b""
+        if not encoded or any(mark in encoded for mark in _TO_CLEAN):
+            encoded = orjson.dumps(without_nothing(cleaned(body)))
+        return compiled.prefix + encoded[1:]
+
+    def rows(self) -> Sequence[Row]:
+        """One row for each distinct usable time (C3)."""
+        times = self._times()
+        if not times:
+            return ()
+        record, kind = self.record, self._kind
+        attributes = cleaned(kind.compiled.attributes(record, record.payload, self.moment))
+        message = clean(kind.own.message(attributes)) or kind.mapping.kind
+        short = clean(kind.own.short_message(attributes)) or message
+        return [
+            Row(
+                ticks=ticks,
+                timestamp_desc=description,
+                data_type=kind.plaso.data_type,
+                message=message,
+                short_message=short,
+                plaso_message=clean(kind.plaso.message(attributes)),
+                plaso_short_message=clean(kind.plaso.short_message(attributes)),
+                source_short=kind.plaso.short_source,
+                source_long=kind.plaso.source,
+                hostname=clean(record.host),
+                username=attributes.get("username"),
+                display_name=clean(record.source.path),
+                parser=f"exporter/defender_{record.collector}",
+                event_id=f"{self.id}-{description.lower().replace(' ', '_')}",
+                tags=self.moment.tags,
+                attributes=attributes,
+                order=(record.source.path, record.offset or 0),
+            )
+            for ticks, description in times.items()
+        ]
+
+    def _times(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for time in self._kind.mapping.timestamps:
+            ticks = getattr(self.record.payload, time.attribute)
+            if usable(ticks):
+                found.setdefault(ticks, time.description)
+        return found
+
+
+def _tags(record: Record) -> tuple[str, ...]:
+    tags = ("integrity_failed",) if record.integrity.verdict is Verdict.FAILED else ()
+    return (*tags, "incomplete") if record.incomplete else tags
+
+
+def cleaned(value: Any) -> Any:
+    """Texts by C7, integers outside 64 bits as text (C8), all the way down."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [cleaned(item) for item in value]
+    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
+        return str(value)
+    return value
+
+
+def without_nothing(value: Any, *, raw: bool = False) -> Any:
+    """Without texts that say nothing (C9); in event data, which is raw, only empty ones go."""
+    if isinstance(value, dict):
+        items = ((key, without_nothing(item, raw=raw or key == "event_data")) for key, item in value.items())
+        return {key: item for key, item in items if not _says_nothing(item, raw)}
+    if isinstance(value, list):
+        return [item for item in value if not _says_nothing(item, raw)]
+    return value
+
+
+def _says_nothing(value: Any, raw: bool) -> bool:
+    return value in ("", [], {}) if raw or not isinstance(value, str) else value in _NOTHING

@@ -1,0 +1,85 @@
+"""Numbers, codes, times and GUIDs as ECS writes them."""
+
+from exporter.times import iso, usable
+
+
+def text(value: object) -> str:
+    """
+    >>> text(2147519003)
+    '2147519003'
+    """
+    return str(value)
+
+
+def hex_code(value: int) -> str:
+    """
+    >>> hex_code(0x80508023)
+    '0x80508023'
+    """
+    return f"0x{value & 0xFFFFFFFF:08x}"
+
+
+def failure_code(value: int) -> str | None:
+    """The code as hexadecimal text; None for success.
+
+    >>> failure_code(0x80508023), failure_code(0)
+    ('0x80508023', None)
+    """
+    return hex_code(value) if value else None
+
+
+def hex_long(value: int) -> str:
+    """
+    >>> hex_long(5866324352432)
+    '0x00000555dc2dddb0'
+    """
+    return f"0x{value & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def time(value: int) -> str | None:
+    """Ticks as text; None for what is not a time.
+
+    >>> time(133144416260770946)
+    '2022-12-02T08:00:26.0770946Z'
+    """
+    return iso(value) if usable(value) else None
+
+
+def outcome(error_code: int) -> str:
+    """
+    >>> outcome(0), outcome(0x80508023)
+    ('success', 'failure')
+    """
+    return "failure" if error_code else "success"
+
+
+def success(passed: bool) -> str:
+    """
+    >>> success(True)
+    'success'
+    """
+    return "success" if passed else "failure"
+
+
+def braced(guid: str) -> str:
+    """
+    >>> braced("11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78")
+    '{11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78}'
+    """
+    return f"{{{guid}}}"
+
+
+def braced_lower(guid: str) -> str:
+    """
+    >>> braced_lower("11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78")
+    '{11cd958a-c507-4ef3-b3f2-5fd9dfbd2c78}'
+    """
+    return f"{{{guid.lower()}}}"
+
+
+def lower(value: str) -> str:
+    """
+    >>> lower("A6C8")
+    'a6c8'
+    """
+    return value.lower()

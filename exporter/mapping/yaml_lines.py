@@ -1,0 +1,61 @@
+"""YAML in which every mapping remembers its line, so that an error and `explain` can name it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporter.errors import MappingError
+
+LINE = "__line__"
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    result: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in result:
+            raise MappingError(f"{node.start_mark.name}:{key_node.start_mark.line + 1}: `{key}` is there twice")
+        result[key] = loader.construct_object(value_node, deep=True)
+    result[LINE] = node.start_mark.line + 1
+    return result
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a YAML file whose top is a mapping; raises MappingError with file and line."""
+    try:
+        content = yaml.load(path.read_text("utf-8"), _loader_for(path))  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path.name}:{mark.line + 1}" if mark else path.name
+        raise MappingError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise MappingError(f"{path.name}:1: a mapping is expected")
+    return content
+
+
+def _loader_for(path: Path) -> type[_Loader]:
+    """A loader that names the file in its marks."""
+
+    class Named(_Loader):
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self.name = path.name
+
+    return Named
+
+
+def plain(value: Any) -> Any:
+    """The same without the line numbers."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if key != LINE}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
