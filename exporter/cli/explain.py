@@ -1,0 +1,64 @@
+"""`explain`: where every value of a record's documents comes from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from exporter.cli import options
+from exporter.text import printable
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True))
+@click.option("--record", "number", type=int, required=True, help="EventRecordID of an event log, else the ordinal of the record, from 1.")
+@click.option("--case", default="explain", show_default=True, help="Case id, part of the document's id.")
+@options.host
+@click.option(
+    "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
+)
+def explain(file: str, number: int, case: str, host: str | None, evtx_engine: str) -> int:
+    """Print every output field of one record of FILE: value ← transform ← attribute ← file and offset, and the mapping line.
+
+    \b
+    defender-exporter explain "Microsoft-Windows-Windows Defender%4Operational.evtx" --record 13
+    """
+    from exporter.job import make_mapper
+    from exporter.mapping.explain import explain as origins
+
+    record = _find(file, number, host, evtx_engine)
+    if record is None:
+        raise click.UsageError(f"`{file}` has no record {number}")
+    offset = "" if record.offset is None else f"@{record.offset}"
+    click.echo(printable(f"{record.payload.kind} from {record.source.path}{offset}, integrity {record.integrity.verdict.value}"))
+    for origin in origins(make_mapper(case), record):
+        click.echo(printable(f"{origin.field} = {_short(origin.value)}  ← {origin.how}{_sources(origin.attributes)}  ({origin.place})"))
+    return 0
+
+
+def _find(path: str, number: int, host: str | None, evtx_engine: str) -> Any:
+    for ordinal, record in enumerate(_records(path, host, evtx_engine), 1):
+        if number == (record.number if record.collector == "evtx" else ordinal):
+            return record
+    return None
+
+
+def _records(path: str, host: str | None, evtx_engine: str) -> Iterator[Any]:
+    from exporter.collectors import Settings
+    from exporter.collectors.guard import collect, load
+    from exporter.job import discovered
+    from exporter.records import Record
+
+    with discovered([path], host) as discovery:
+        for found in discovery.hosts:
+            for name, file in found.files:
+                yield from (item for item in collect(load(name), file, found.name, Settings(evtx_engine)) if isinstance(item, Record))
+
+
+def _sources(attributes: tuple[tuple[str, Any], ...]) -> str:
+    return " ← " + ", ".join(f"{name} = {_short(value)}" for name, value in attributes) if attributes else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,47 @@
+"""Runs a job for a person or a scheduler: progress, signals, summary, manifest, exit code."""
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from exporter.cli import exit_codes, progress
+from exporter.job import Job, run_job
+from exporter.report.manifest import write_manifest
+from exporter.report.run import RunReport
+from exporter.report.summary import summary
+
+
+def run_and_report(job: Job, progress_kind: str, *, allow_dead: bool) -> int:
+    """The exit code. The summary goes to standard error: standard output belongs to sinks."""
+    report = _run(job, progress_kind)
+    code = exit_code(report, allow_dead=allow_dead)
+    if job.manifest is not None:
+        write_manifest(job.manifest, report, job, code, force=job.force)
+    click.echo(summary(report), err=True)
+    return code
+
+
+def _run(job: Job, progress_kind: str) -> RunReport:
+    teller = progress.make(progress_kind)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return run_job(job, teller)
+    finally:
+        teller.close()
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def exit_code(report: RunReport, *, allow_dead: bool) -> int:
+    """As in the table: 4 for losses, damage, and for evidence in which nothing was found."""
+    if not report.files:
+        print("defender-exporter: no Defender evidence was found", file=sys.stderr)  # noqa: T201 (talk)
+        return exit_codes.DAMAGED
+    if report.unbalanced:
+        return exit_codes.DAMAGED
+    return exit_codes.DAMAGED if report.damaged and not allow_dead else exit_codes.COMPLETE

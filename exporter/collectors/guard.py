@@ -1,0 +1,119 @@
+"""Runs a collector over one file: whatever goes wrong costs that file at most, and is counted.
+
+This is the only broad catch in the package: foreign parsers raise what they like (python-evtx an AttributeError on real logs).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TypeAlias
+
+import msgspec
+
+from exporter.collectors import COLLECTORS, Collector, Settings
+from exporter.errors import EvidenceError, FormatError
+from exporter.evidence import EvidenceFile
+from exporter.records import DeadLetter, Parsed, Record, Rejected, Source, Tally
+
+_EXCERPT = 400
+
+
+class FileCounts(msgspec.Struct):
+    """What one file held, in its units (lines of a text log, else records): seen = emitted + rejected + unparsed."""
+
+    seen: int = 0
+    emitted: int = 0
+    rejected: int = 0
+    unparsed: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    verdicts: dict[str, int] = {}
+
+    @property
+    def balanced(self) -> bool:
+        """True when nothing was lost silently (promise P1)."""
+        return self.seen == self.emitted + self.rejected + sum(self.unparsed.values())
+
+    def add(self, other: "FileCounts") -> None:
+        """Count another file's counts in."""
+        self.seen += other.seen
+        self.emitted += other.emitted
+        self.rejected += other.rejected
+        for name in ("unparsed", "kinds", "verdicts"):
+            setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
+
+
+Collected: TypeAlias = Record | DeadLetter | FileCounts
+
+
+def load(name: str) -> Collector:
+    """The collector of this name in `COLLECTORS`."""
+    module, _, attribute = COLLECTORS[name].partition(":")
+    collector: Collector = getattr(import_module(module), attribute)()
+    return collector
+
+
+def collect(collector: Collector, file: EvidenceFile, host: str, settings: Settings) -> Iterator[Collected]:
+    """Records and losses of one file, and at the end its counts. Raises nothing that the file could cause."""
+    counts = FileCounts()
+    source = Source(file.path, file.evidence, file.size, file.modified_at, file.volume, file.snapshot)
+    try:
+        for item in collector.read(file, settings):
+            if isinstance(item, Parsed):
+                yield _record(collector, item, file, source, host, counts)
+            elif isinstance(item, Rejected):
+                counts.rejected += item.units
+                yield _letter(collector, item, source, host)
+            else:
+                _tally(counts, item)
+    except (EvidenceError, FormatError, OSError) as error:
+        yield _broken(collector, source, host, counts, error)
+    except Exception as error:  # noqa: BLE001 (see the module docstring)
+        yield _broken(collector, source, host, counts, error)
+    yield counts
+
+
+def _record(collector: Collector, item: Parsed, file: EvidenceFile, source: Source, host: str, counts: FileCounts) -> Record:
+    counts.emitted += item.units
+    counts.kinds[item.payload.kind] = counts.kinds.get(item.payload.kind, 0) + 1
+    counts.verdicts[item.integrity.verdict] = counts.verdicts.get(item.integrity.verdict, 0) + 1
+    return Record(
+        payload=item.payload,
+        host=host,
+        source=source,
+        collector=collector.name,
+        key=collector.key(item, file),
+        hash=item.raw_hash,
+        offset=item.offset,
+        number=item.number,
+        integrity=item.integrity,
+        incomplete=item.incomplete,
+    )
+
+
+def _tally(counts: FileCounts, tally: Tally) -> None:
+    counts.seen += tally.seen
+    counts.unparsed = dict(tally.unparsed)
+
+
+def _letter(collector: Collector, item: Rejected, source: Source, host: str) -> DeadLetter:
+    return DeadLetter(
+        stage="collect",
+        reason=item.reason,
+        source=source.path,
+        host=host,
+        collector=collector.name,
+        offset=item.offset,
+        number=item.number,
+        excerpt=item.excerpt[:_EXCERPT],
+        units=item.units,
+    )
+
+
+def _broken(collector: Collector, source: Source, host: str, counts: FileCounts, error: Exception) -> DeadLetter:
+    """The file ends here: what was read before stays, and the rest is one loss."""
+    counts.rejected += 1
+    counts.seen = counts.emitted + counts.rejected + sum(counts.unparsed.values())
+    reason = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
+    return DeadLetter(
+        stage="collect", reason=reason, source=source.path, host=host, collector=collector.name, offset=getattr(error, "offset", None)
+    )

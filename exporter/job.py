@@ -1,0 +1,125 @@
+"""One export from options to report: opens evidence and sinks, runs the pipeline, finishes or aborts."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from exporter import __version__
+from exporter.collectors import COLLECTORS, Settings
+from exporter.collectors.guard import load
+from exporter.data import folder
+from exporter.errors import ConfigurationError, EvidenceError, FormatError
+from exporter.evidence import EvidenceFile, Tree
+from exporter.evidence.hosts import Discovery, discover, open_tree
+from exporter.formats.evtx import computer_name
+from exporter.kinds import KINDS
+from exporter.mapping.load import load_mappings
+from exporter.mapping.mapper import Mapper
+from exporter.mapping.references import Run
+from exporter.pipeline import Pipeline, Progress
+from exporter.report.run import RunReport, SinkReport
+from exporter.sinks import Sink
+from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink, parse_target, wall_clock
+from exporter.state.dead_letters import DeadLetters
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of an export, as the command line and the configuration file give them."""
+
+    evidence: tuple[str, ...]
+    case: str
+    to: tuple[str, ...]
+    host: str | None = None
+    evtx_engine: str = "evtx"
+    alerts: str = "incident"
+    manifest: Path | None = None
+    dead_letters: Path | None = None
+    temporary: Path | None = None
+    force: bool = False
+    reproducible: bool = False
+
+
+@contextlib.contextmanager
+def discovered(evidence: Sequence[str], host: str | None) -> Iterator[Discovery]:
+    """What all evidence paths hold, by host; the trees are closed afterwards. Raises EvidenceError when none can be opened."""
+    tails = {name: load(name).tails for name in COLLECTORS}
+    with contextlib.ExitStack() as stack:
+        trees: list[Tree] = []
+        for path in evidence:
+            tree = open_tree(Path(path))
+            stack.callback(tree.close)
+            trees.append(tree)
+        yield discover(trees, tails, host, _computer)
+
+
+def _computer(file: EvidenceFile) -> str | None:
+    try:
+        with file.open() as stream:
+            return computer_name(stream)
+    except (EvidenceError, FormatError, OSError):
+        return None
+
+
+def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> Mapper:
+    """The mapper of a run; raises MappingError."""
+    mappings = folder("mappings")
+    run = Run(case=case, version=__version__, now=wall_clock() if now is None else now)
+    return Mapper(load_mappings(mappings), KINDS, run, mappings, alerts=alerts)
+
+
+def run_job(job: Job, progress: Progress) -> RunReport:
+    """Export; raises SinkError, ConfigurationError or EvidenceError, and then leaves no file under a final name."""
+    targets = [parse_target(text) for text in job.to]
+    dead_letters = job.dead_letters or _beside(targets) / "dead-letters.ndjson"
+    _keep_out_of_evidence(job, [*(Path(target.target) for target in targets if target.target != "-"), dead_letters])
+    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary)
+    report = RunReport(case=job.case, evidence=list(job.evidence))
+    with discovered(job.evidence, job.host) as discovery:
+        mapper = make_mapper(job.case, job.alerts)
+        sinks = [(open_sink(target, settings), SinkReport(name=target.name, target=target.target)) for target in targets]
+        report.sinks = [sink_report for _, sink_report in sinks]
+        letters = DeadLetters(dead_letters, force=job.force, reproducible=job.reproducible)
+        pipeline = Pipeline(
+            mapper=mapper,
+            sinks=sinks,
+            dead_letters=letters,
+            settings=Settings(evtx_engine=job.evtx_engine),
+            progress=progress,
+            report=report,
+            hashed=job.manifest is not None,
+        )
+        _run(pipeline, discovery, sinks, letters)
+    report.dead_letter_file = str(dead_letters) if report.dead_letters else None
+    return report
+
+
+def _run(pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters) -> None:
+    try:
+        for sink, _ in sinks:
+            sink.check()
+        pipeline.run(discovery)
+        for sink, report in sinks:
+            report.written = sink.close()
+            if not report.counts.balanced:
+                pipeline.report.unbalanced.append(f"sink {report.name}: {report.counts}")
+    except BaseException:
+        for sink, _ in sinks:
+            sink.abort()
+        raise
+    finally:
+        letters.close()
+
+
+def _beside(targets: Sequence[SinkTarget]) -> Path:
+    return next((Path(target.target).parent for target in targets if target.target != "-"), Path())
+
+
+def _keep_out_of_evidence(job: Job, outputs: list[Path]) -> None:
+    """Refuse to write below an evidence folder (promise P3)."""
+    roots = [Path(path).resolve() for path in job.evidence]
+    for output in (*outputs, *filter(None, (job.manifest, job.temporary))):
+        for root in roots:
+            if output.resolve() == root or (root.is_dir() and output.resolve().is_relative_to(root)):
+                raise ConfigurationError(f"`{output}` lies inside the evidence `{root}`, which is never written to")

@@ -1,0 +1,33 @@
+"""Every record kind and its payload class: the one list that mapping, spool and tests go by."""
+
+from exporter.correlator.incident import Incident
+from exporter.formats import defender_events, detection_history, mplog, quarantine, resource_data
+from exporter.records import Diagnostic, Payload
+
+KINDS: dict[str, type[Payload]] = {
+    payload.kind: payload
+    for payload in (
+        quarantine.QuarantineEntry,
+        quarantine.QuarantineResource,
+        quarantine.QuarantineReference,
+        resource_data.QuarantineContainer,
+        defender_events.Detection,
+        defender_events.Behavior,
+        defender_events.Action,
+        defender_events.ActionFailed,
+        defender_events.QuarantineChange,
+        defender_events.UnwantedApplication,
+        defender_events.ConfigurationChange,
+        defender_events.ProtectionDisabled,
+        defender_events.DefenderEvent,
+        mplog.Session,
+        mplog.DetectionEvent,
+        mplog.DetectionAdd,
+        mplog.DetectionClean,
+        mplog.ThreatActions,
+        mplog.ResourceScan,
+        detection_history.DetectionHistory,
+        Incident,
+        Diagnostic,
+    )
+}

@@ -1,0 +1,189 @@
+"""The main job: collectors → correlator → mapping → sinks, one host after the other, every loss counted."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from exporter.collectors import Collector, Settings
+from exporter.collectors.guard import FileCounts, collect, load
+from exporter.correlator import Correlator
+from exporter.correlator.incident import Incident
+from exporter.evidence import EvidenceFile
+from exporter.evidence.hosts import Discovery, Host
+from exporter.evidence.observed import ObservedFile
+from exporter.mapping.mapper import MappedRecord, Mapper
+from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Record, Source
+from exporter.report.run import FileReport, HostReport, IncidentLine, RunReport, SinkReport
+from exporter.sinks import Outcome, Result, Sink
+from exporter.state.dead_letters import DeadLetters
+from exporter.times import iso, usable
+
+_SHOWN_INCIDENTS = 200
+_SHOWN_REASONS = 50
+
+
+class Progress(Protocol):
+    """Who is told how far the run is."""
+
+    def start(self, files: int, size: int) -> None: ...
+    def file(self, host: str, path: str) -> None: ...
+    def advance(self, size: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Pipeline:
+    """One run. `hashed` computes the SHA-256 of every evidence file for the manifest."""
+
+    def __init__(
+        self,
+        *,
+        mapper: Mapper,
+        sinks: Iterable[tuple[Sink, SinkReport]],
+        dead_letters: DeadLetters,
+        settings: Settings,
+        progress: Progress,
+        report: RunReport,
+        hashed: bool,
+    ) -> None:
+        self._mapper = mapper
+        self._sinks = list(sinks)
+        self._dead_letters = dead_letters
+        self._settings = settings
+        self._progress = progress
+        self._hashed = hashed
+        self._position = 0
+        self._collectors: dict[str, Collector] = {}
+        self.report = report
+
+    def run(self, discovery: Discovery) -> RunReport:
+        """Export everything that was found; raises SinkError when a sink gives up. The report is complete up to there."""
+        files = [file for host in discovery.hosts for _, file in host.files]
+        self._progress.start(len(files), sum(file.size or 0 for file in files))
+        for rejected in discovery.rejected:
+            self._lose(DeadLetter(stage="evidence", reason=rejected.reason, source=rejected.excerpt), None)
+        for host in discovery.hosts:
+            self._host(host)
+        for sink, report in self._sinks:
+            self._count(report, sink.flush())
+        return self.report
+
+    def _host(self, host: Host) -> None:
+        report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
+        self.report.hosts.append(report)
+        correlator = Correlator(self._mapper.run.case, host.name)
+        for name, file in host.files:
+            for record in self._file(name, file, report):
+                self._emit_all(correlator.offer(record), report)
+        self._emit_all(correlator.finish(), report)
+
+    def _file(self, name: str, file: EvidenceFile, host: HostReport) -> Iterator[Record]:
+        """The records of one file; its losses go their own way."""
+        self._progress.file(host.name, file.path)
+        observed = ObservedFile(file, self._progress.advance, hashed=self._hashed)
+        collector = self._collectors.setdefault(name, load(name))
+        for item in collect(collector, observed, host.name, self._settings):
+            if isinstance(item, Record):
+                yield item
+            elif isinstance(item, DeadLetter):
+                self._lose(item, file)
+            else:
+                self._file_done(name, observed, item, host)
+
+    def _file_done(self, name: str, file: ObservedFile, counts: FileCounts, host: HostReport) -> None:
+        host.collectors.setdefault(name, FileCounts()).add(counts)
+        host.file_count[name] = host.file_count.get(name, 0) + 1
+        modified = iso(file.modified_at) if file.modified_at is not None and usable(file.modified_at) else None
+        self.report.files.append(
+            FileReport(
+                path=file.path,
+                evidence=file.evidence,
+                collector=name,
+                size=file.size,
+                modified=modified,
+                sha256=file.sha256(),
+                counts=counts,
+            )
+        )
+        if not counts.balanced:
+            self.report.unbalanced.append(f"{file.path}: {counts.seen} seen, but {counts.emitted} + {counts.rejected} + unparsed")
+
+    def _emit_all(self, records: Iterable[Record], host: HostReport) -> None:
+        for record in records:
+            if isinstance(record.payload, Incident):
+                self._note_incident(record, host)
+            self._emit(record)
+
+    def _emit(self, record: Record) -> None:
+        self._position += 1
+        mapped = self._mapper.map(record)
+        for sink, report in self._sinks:
+            report.counts.incoming += 1
+            self._count(report, self._written(sink, mapped))
+
+    def _written(self, sink: Sink, mapped: MappedRecord) -> Iterable[Result]:
+        try:
+            return sink.write(mapped, self._position)
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            reason = f"cannot be mapped: {type(error).__name__}: {error}"
+            return [Result(position=self._position, id=mapped.id, outcome=Outcome.DEAD, reason=reason)]
+
+    def _count(self, report: SinkReport, results: Iterable[Result]) -> None:
+        for result in results:
+            report.counts.add(result)
+            if result.outcome is Outcome.DEAD:
+                self._refused(report.name, result)
+
+    def _lose(self, letter: DeadLetter, file: EvidenceFile | None) -> None:
+        """A loss before the sinks: into the dead letters, and to the sinks as a diagnostic document."""
+        self._write_letter(letter)
+        source = Source(file.path, file.evidence, file.size, file.modified_at) if file else Source(letter.source, "")
+        self._emit(
+            Record(
+                payload=Diagnostic(stage=letter.stage, reason=letter.reason, excerpt=letter.excerpt or None),
+                host=letter.host or "unknown",
+                source=source,
+                collector=letter.collector or "evidence",
+                key=("diagnostic", letter.source, str(letter.offset), letter.reason),
+                hash="",
+                offset=letter.offset,
+                integrity=UNVERIFIABLE,
+            )
+        )
+
+    def _refused(self, sink: str, result: Result) -> None:
+        """A document that a sink would not take."""
+        document = msgspec.Raw(result.document) if result.document else None
+        letter = DeadLetter(stage="sink", reason=result.reason, source=result.id, document=document)
+        self._dead_letters.write(letter, sink=sink, document_id=result.id, status=result.status, error_type=result.error_type)
+        self._note(letter)
+
+    def _write_letter(self, letter: DeadLetter) -> None:
+        self._dead_letters.write(letter)
+        self._note(letter)
+
+    def _note(self, letter: DeadLetter) -> None:
+        self.report.dead_letters += 1
+        where = f"{letter.source}: {letter.reason}"
+        if where in self.report.reasons or len(self.report.reasons) < _SHOWN_REASONS:
+            self.report.reasons[where] = self.report.reasons.get(where, 0) + 1
+
+    def _note_incident(self, record: Record, host: HostReport) -> None:
+        host.incidents += 1
+        if len(self.report.incidents) < _SHOWN_INCIDENTS:
+            self.report.incidents.append(_line(record, self._mapper.map(record).id))
+
+
+def _line(record: Record, identity: str) -> IncidentLine:
+    incident = record.payload
+    assert isinstance(incident, Incident)
+    first = iso(incident.first_at) if usable(incident.first_at) and incident.first_at is not None else None
+    return IncidentLine(
+        host=record.host,
+        id=identity,
+        threat=incident.threat_name,
+        first=first,
+        path=incident.file_path,
+        outcome=incident.outcome,
+        members=incident.member_count,
+    )

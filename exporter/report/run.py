@@ -1,0 +1,71 @@
+"""What a run did, as values: for the summary that a person reads, and for the manifest that a program or a court reads."""
+
+import msgspec
+
+from exporter.collectors.guard import FileCounts
+from exporter.sinks import Counts
+
+
+class FileReport(msgspec.Struct, kw_only=True):
+    """One evidence file: what it is, and what became of what is in it."""
+
+    path: str
+    evidence: str
+    collector: str
+    size: int | None
+    modified: str | None
+    sha256: str | None
+    counts: FileCounts
+
+
+class IncidentLine(msgspec.Struct, kw_only=True):
+    """One incident for the summary."""
+
+    host: str
+    id: str
+    threat: str | None
+    first: str | None
+    path: str | None
+    outcome: str | None
+    members: int
+
+
+class HostReport(msgspec.Struct, kw_only=True):
+    """One host."""
+
+    name: str
+    name_basis: str
+    collectors: dict[str, FileCounts] = {}
+    file_count: dict[str, int] = {}
+    incidents: int = 0
+    missing: tuple[str, ...] = ()
+
+
+class SinkReport(msgspec.Struct, kw_only=True):
+    """One sink: documents by outcome, and the files it wrote."""
+
+    name: str
+    target: str
+    counts: Counts = msgspec.field(default_factory=Counts)
+    written: list[str] = []
+
+
+class RunReport(msgspec.Struct, kw_only=True):
+    """A whole run. `incidents` holds the first ones only; hosts count them all."""
+
+    case: str
+    evidence: list[str]
+    hosts: list[HostReport] = []
+    files: list[FileReport] = []
+    incidents: list[IncidentLine] = []
+    sinks: list[SinkReport] = []
+    dead_letters: int = 0
+    dead_letter_file: str | None = None
+    reasons: dict[str, int] = {}
+    untimed: int = 0
+    unbalanced: list[str] = []
+
+    @property
+    def damaged(self) -> bool:
+        """True when something was lost, refused or could not be accounted for."""
+        return bool(self.dead_letters or self.unbalanced)

@@ -1,0 +1,75 @@
+"""The summary that a person reads at the end of a run."""
+
+from collections.abc import Iterator
+
+from exporter.report.run import HostReport, RunReport
+from exporter.text import printable
+
+_SHOWN = 25
+
+
+def summary(report: RunReport) -> str:
+    """Hosts, records per collector, incidents, files written, and what was missing or damaged; every text of the evidence is inert."""
+    return "\n".join(printable(line) for line in _lines(report))
+
+
+def _lines(report: RunReport) -> Iterator[str]:
+    yield f"Case {report.case}: {len(report.hosts)} host(s), {len(report.files)} evidence file(s)"
+    for host in report.hosts:
+        yield ""
+        yield from _host(host)
+    yield ""
+    yield from _incidents(report)
+    yield ""
+    yield from _sinks(report)
+    yield from _losses(report)
+
+
+def _host(host: HostReport) -> Iterator[str]:
+    yield f"Host {host.name} ({host.name_basis}): {host.incidents} incident(s)"
+    for name, counts in host.collectors.items():
+        kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(counts.kinds.items())) or "no records"
+        unparsed = sum(counts.unparsed.values())
+        rest = "".join(f"; {number} {what}" for number, what in ((unparsed, "left unparsed"), (counts.rejected, "REJECTED")) if number)
+        failed = counts.verdicts.get("failed", 0)
+        yield f"  {name:18} {host.file_count[name]:4} file(s): {kinds}{rest}" + (f"; {failed} with FAILED integrity" if failed else "")
+    if host.missing:
+        yield f"  not there: {', '.join(host.missing)}"
+
+
+def _incidents(report: RunReport) -> Iterator[str]:
+    total = sum(host.incidents for host in report.hosts)
+    yield f"Incidents: {total}"
+    shown = sorted(report.incidents, key=lambda line: (line.first or "", line.host, line.id))[:_SHOWN]
+    for line in shown:
+        yield (
+            f"  {(line.first or 'no time')[:19]:19}  {line.host:16} {line.threat or 'unnamed threat'}"
+            f" [{line.outcome or 'unknown'}, {line.members} record(s)] {line.path or ''}"
+        )
+    if total > len(shown):
+        yield f"  … and {total - len(shown)} more"
+
+
+def _sinks(report: RunReport) -> Iterator[str]:
+    yield "Written:"
+    for sink in report.sinks:
+        counts = sink.counts
+        rest = "".join(
+            f", {number} {what}"
+            for number, what in ((counts.duplicate, "known before"), (counts.skipped, "without a time skipped"), (counts.dead, "DEAD"))
+            if number
+        )
+        yield f"  {sink.name:11} {counts.written} record(s) in {counts.rows} line(s){rest}"
+        yield from (f"    {path}" for path in sink.written)
+
+
+def _losses(report: RunReport) -> Iterator[str]:
+    if report.dead_letters:
+        yield ""
+        yield f"Damaged or rejected: {report.dead_letters}, explained in {report.dead_letter_file}"
+        shown = list(report.reasons.items())[:_SHOWN]
+        yield from (f"  {where}" + (f" (×{number})" if number > 1 else "") for where, number in shown)
+        if len(report.reasons) > len(shown):
+            yield f"  … and {len(report.reasons) - len(shown)} more"
+    for line in report.unbalanced:
+        yield f"NOT ACCOUNTED FOR: {line}"
