@@ -20,6 +20,7 @@ from exporter.evidence.places import Hit, Matcher, components
 from exporter.evidence.streams import PIECE_BYTES, Decompressed, Limits, Spool, Window
 from exporter.evidence.tar_members import BLOCK_BYTES, Forward, TarMember, looks_like_tar, tar_members
 from exporter.evidence.zip_members import ZipMember, open_zip_member, zip_members
+from exporter.evidence.zip_salvage import salvaged_members
 from exporter.records import Rejected
 
 Opener: TypeAlias = Callable[[], BinaryIO]
@@ -140,7 +141,7 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
     sieve = _Sieve(reading.matcher)
     found: list[tuple[Parts, Hit | None, ZipMember]] = []
     with opener() as stream:
-        for member in zip_members(stream, reading.limits.members):
+        for member in _members_of_zip(stream, reading.limits):
             if isinstance(member, Rejected):
                 yield rejected(shown, member.reason, member.offset)
             elif parts := components(member.name):
@@ -150,6 +151,14 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
     for parts, hit, member in sorted(found, key=lambda entry: _in_order(entry[0])):
         if hit or sieve.is_collection(parts):
             yield from _read_zip_member(opener, shown, parts, hit, member, reading, depth)
+
+
+def _members_of_zip(stream: BinaryIO, limits: Limits) -> Iterator[ZipMember | Rejected]:
+    try:
+        yield from zip_members(stream, limits.members)
+    except EvidenceError as error:
+        yield Rejected(None, f"{error.reason}; its members are looked for by their own headers")
+        yield from salvaged_members(stream, stream.seek(0, io.SEEK_END), limits)
 
 
 def _read_zip_member(
@@ -221,8 +230,11 @@ class _Tar:
             try:
                 for member in tar_members(stream, self._reading.limits.members):
                     yield member, stream
+                if not plain:
+                    stream.drain()
             except EvidenceError as error:
-                yield Rejected(stream.position, error.reason), stream
+                doubt = "; what was found in it before may be damaged too" if stream.position > BLOCK_BYTES and not plain else ""
+                yield Rejected(stream.position, error.reason + doubt), stream
 
     def _take(self, found: list[File], parts: Parts, hit: Hit, member: TarMember, stream: Forward) -> Iterator[Rejected]:
         try:

@@ -61,6 +61,11 @@ class Forward:
         while size > 0 and (piece := self.read(min(size, PIECE_BYTES))):
             size -= len(piece)
 
+    def drain(self) -> None:
+        """Reads to the end: a compressed stream has its checksum there, behind the tar's own end."""
+        while self.read(PIECE_BYTES):
+            pass
+
 
 def looks_like_tar(block: bytes) -> bool:
     """Whether 512 bytes are a tar header: its checksum counts the checksum's own eight bytes as blanks."""

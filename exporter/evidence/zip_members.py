@@ -25,11 +25,13 @@ from exporter.evidence.streams import PIECE_BYTES, Checked, Decompressed, Limits
 from exporter.records import Rejected
 
 _CENTRAL = struct.Struct("<4s2H2H2H3I3H2H2I")
-_LOCAL = struct.Struct("<4sH2H2H3I2H")
+LOCAL = struct.Struct("<4sH2H2H3I2H")
 _END = struct.Struct("<4s4H2IH")
 _ZIP64_END = struct.Struct("<4sQ2H2I4Q")
 _METHODS = {8: "deflate", 12: "bzip2"}
 _ALL_ONES = 0xFFFFFFFF
+_MOST_DAMAGES = 1000
+"""So many damaged places in a directory are named one by one; then the rest of it is given up."""
 
 
 class ZipMember(msgspec.Struct, frozen=True):
@@ -51,19 +53,19 @@ class ZipMember(msgspec.Struct, frozen=True):
 def zip_members(stream: BinaryIO, most: int) -> Iterator[ZipMember | Rejected]:
     """Every file (no folders) of the central directory. Raises EvidenceError where none is found: cut off, or not a zip."""
     entries, position, end, shift = _directory(stream)
-    seen = 0
-    while position + _CENTRAL.size <= end and seen < most:
+    seen = damaged = 0
+    while position + _CENTRAL.size <= end and seen < most and damaged < _MOST_DAMAGES:
         stream.seek(position)
         fields = _CENTRAL.unpack(_exactly(stream, _CENTRAL.size))
-        if fields[0] != b"PK\1\2":
-            following = _search(stream, b"PK\1\2", position + 1, end)
+        name = stream.read(fields[10])
+        if fields[0] != b"PK\1\2" or b"PK\1\2" in name or len(name) < fields[10]:
+            following = search(stream, b"PK\1\2", position + 1, end)
             yield Rejected(position, f"damaged zip directory: {following - position} bytes passed over")
-            position = following
+            position, damaged = following, damaged + 1
             continue
         seen += 1
-        name, extra = _exactly(stream, fields[10]), _exactly(stream, fields[11])
-        member = _member(fields, name, extra, shift)
-        if not member.name.endswith(("/", "\\")):
+        member = _member(fields, name, stream.read(fields[11]), shift)
+        if member.size or not member.name.endswith(("/", "\\")):
             yield member
         position += _CENTRAL.size + sum(fields[10:13])
     if seen >= most and entries > most:
@@ -82,7 +84,7 @@ def _directory(stream: BinaryIO) -> tuple[int, int, int, int]:
     while at >= 0:
         _, disk, _, _, entries, size, offset, _ = _END.unpack_from(tail, at)
         end = tail_start + at
-        if tail[max(0, at - 20) : max(0, at - 16)] == b"PK\6\7" and _ALL_ONES in (size, offset, entries | 0xFFFF0000):
+        if tail[max(0, at - 20) : max(0, at - 16)] == b"PK\6\7":
             entries, size, offset, end = _zip64(stream, tail[at - 20 : at], end)
         if disk in (0, 0xFFFF) and size <= end and offset + size <= end:
             return entries, end - size, end, end - size - offset
@@ -103,14 +105,17 @@ def _zip64(stream: BinaryIO, locator: bytes, end: int) -> tuple[int, int, int, i
 
 def _member(fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> ZipMember:
     _, version, _, flags, method, _, _, crc, compressed, size, *_, attributes, start = fields
-    known = dict(_extras(extra))
+    known = dict(extras(extra))
     wide = io.BytesIO(known.get(0x0001, b""))
     size, compressed, start = (_widened(value, wide) for value in (size, compressed, start))
     linked = version >> 8 == 3 and stat.S_ISLNK(attributes >> 16)
-    return ZipMember(_text(name, flags), size, compressed, crc, method, start + shift, _modified(known), _refusal(flags, method, linked))
+    return ZipMember(
+        member_name(name, flags), size, compressed, crc, method, start + shift, modified(known), refusal(flags, method, linked)
+    )
 
 
-def _refusal(flags: int, method: int, linked: bool) -> str | None:
+def refusal(flags: int, method: int, linked: bool) -> str | None:
+    """Why a member with these properties cannot be read; None if it can."""
     if flags & 1:
         return "encrypted: decrypt the archive first"
     if linked:
@@ -118,7 +123,8 @@ def _refusal(flags: int, method: int, linked: bool) -> str | None:
     return None if method == 0 or method in _METHODS else f"compression method {method} is not supported: unpack the archive"
 
 
-def _extras(extra: bytes) -> Iterator[tuple[int, bytes]]:
+def extras(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """The extra fields of a member, by their tags."""
     position = 0
     while position + 4 <= len(extra):
         tag, size = struct.unpack_from("<HH", extra, position)
@@ -133,7 +139,7 @@ def _widened(value: int, wide: io.BytesIO) -> int:
     return int.from_bytes(piece, "little") if len(piece) == 8 else value
 
 
-def _modified(extras: dict[int, bytes]) -> int | None:
+def modified(extras: dict[int, bytes]) -> int | None:
     """NTFS extra field (tag 1 at 4, ticks at 8), else the Info-ZIP time (flags at 0, Unix seconds at 1)."""
     ntfs, unix = extras.get(0x000A, b""), extras.get(0x5455, b"")
     if len(ntfs) >= 16 and ntfs[4:6] == b"\1\0":
@@ -143,7 +149,7 @@ def _modified(extras: dict[int, bytes]) -> int | None:
     return None
 
 
-def _text(name: bytes, flags: int) -> str:
+def member_name(name: bytes, flags: int) -> str:
     """UTF-8 where it says so or is so, else code page 437 as the standard has it."""
     if flags & 0x800:
         return name.decode("utf-8", "surrogateescape")
@@ -153,7 +159,8 @@ def _text(name: bytes, flags: int) -> str:
         return name.decode("cp437")
 
 
-def _search(stream: BinaryIO, wanted: bytes, position: int, end: int) -> int:
+def search(stream: BinaryIO, wanted: bytes, position: int, end: int) -> int:
+    """Offset of the first occurrence from `position` on, or `end`."""
     while position < end:
         stream.seek(position)
         piece = stream.read(min(PIECE_BYTES, end - position))
@@ -178,11 +185,11 @@ def open_zip_member(opener: Callable[[], BinaryIO], member: ZipMember, limits: L
     stream = opener()
     try:
         stream.seek(member.start)
-        header = stream.read(_LOCAL.size)
-        if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":
+        header = stream.read(LOCAL.size)
+        if len(header) < LOCAL.size or header[:4] != b"PK\3\4":
             raise EvidenceError(f"no zip member at offset {member.start}: damaged")
-        fields = _LOCAL.unpack(header)
-        data: BinaryIO = Window(stream, member.start + _LOCAL.size + fields[9] + fields[10], member.compressed)  # type: ignore[assignment]
+        fields = LOCAL.unpack(header)
+        data: BinaryIO = Window(stream, member.start + LOCAL.size + fields[9] + fields[10], member.compressed)  # type: ignore[assignment]
         if member.method:
             data = Decompressed(data, _METHODS[member.method], limits)  # type: ignore[assignment]
         return io.BufferedReader(Checked(data, member.size, member.crc), PIECE_BYTES)
