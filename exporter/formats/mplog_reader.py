@@ -127,11 +127,7 @@ class Reader:
                 return
             if self._held is not None:
                 yield from self._after_header(self._held, line)
-        if self._inside is not None:
-            if line.stamp is None and (line.kind in _INSIDE or line.kind == self._inside):
-                self._count_inside(self._inside, line.message)
-                return
-            self._inside = None
+        self._inside = None
         if line.stamp is not None:
             self._clock.stamp = line.stamp
         yield from self._begin(line)

@@ -230,6 +230,42 @@ def test_a_block_above_the_limit_is_cut_and_the_rest_counted():
     assert items[-1].unparsed == {"block_detail": mplog_blocks.LINES_LIMIT + 2}
 
 
+def test_a_block_of_too_much_text_is_cut_too():
+    long = "Resource Path:" + "x" * 900_000
+    items = items_of(encoded(*SCAN[:7], *[long] * 8, "End Scan", EVENT))
+    assert (items[0].units, "too long" in items[0].incomplete) == (7 + 5, True)
+
+
+def test_a_line_that_is_too_long_ends_the_block_and_costs_only_itself():
+    long = "x" * 2_000_000
+    scan, loss, event, tally = items_of(encoded(STAMPED, *SCAN[:7], long, EVENT))
+    assert (scan.units, "cannot be read" in scan.incomplete) == (7, True)
+    assert (loss.offset, loss.units, loss.number) == (len(encoded(STAMPED, *SCAN[:7])), 1, 9)
+    assert (event.number, event.incomplete, tally.unparsed) == (10, None, {"cloud": 1})
+
+
+def test_a_session_waiting_for_its_shutdown_flag_stands_before_the_loss_after_it():
+    session, loss, _ = items_of(encoded(*HEADER[1:], "x" * 2_000_000))
+    assert (session.payload.kind, loss.units) == ("mplog_session", 1)
+
+
+@pytest.mark.parametrize("step", [50, 5000, 1 << 20])
+def test_records_have_the_number_of_their_first_line(step):
+    data = encoded(*[STAMPED] * 200, EVENT, *SCAN, *[STAMPED] * 200, EVENT)
+    assert [item.number for item in items_of(data, step) if isinstance(item, Parsed)] == [201, 202, 402 + len(SCAN)]
+
+
+@pytest.mark.parametrize("lines", [SCAN, [EVENT.partition(" ")[2]], ["DETECTIONEVENT "], ["\0\0", "text"]], ids=lambda lines: lines[0][:9])
+def test_a_log_without_a_stamp_is_not_called_foreign(lines):
+    assert not any("protection log" in item.reason for item in items_of(encoded(*lines)) if isinstance(item, Rejected))
+
+
+@pytest.mark.parametrize("block", [SCAN, ACTIONS], ids=["scan", "actions"])
+def test_a_block_whose_last_line_has_no_end_is_marked(block):
+    (record,) = records_of(encoded(*block).removesuffix(b"\r\n"))
+    assert "before the line does" in record.incomplete
+
+
 @pytest.mark.parametrize("text", ["Begin the rest", "Begin  Scan", "Begin Resource Scanning", "Begin " + "x" * 90 + " Scan"])
 def test_a_line_that_only_begins_like_a_scan_is_counted(text):
     assert items_of(encoded(STAMPED, text))[-1].unparsed == {"cloud": 1, "other": 1}
