@@ -57,7 +57,7 @@ def _table(controls: bool) -> bytes:
 
 
 _FIRST = itemgetter(0)
-_SUSPECT = frozenset('"=+@,\x7f＋－＝＠') | {chr(code) for code in range(0x21)}
+_SUSPECT = frozenset('"=+@,\u2028\u2029＋－＝＠') | {chr(code) for code in (*range(0x21), *range(0x7F, 0xA0))}
 _SAFE, _PSORT = _table(True), _table(False)
 _HIGH_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _FORMULA = rb"(?:[=+\-@]|\xef\xbc[\x8b\x8d\x9d\xa0])"
@@ -153,14 +153,14 @@ class L2tcsvSink:
         except ValueError:  # never, if the mapping cleans: NUL or a lone surrogate; the row holds its 17 cells even so
             cells = tuple(map(clean, cells))
             line = "\0".join(cells).encode()
+        if self._safe and not line.isascii():
+            line = _HIGH_CONTROLS.sub(b" ", line)
         starts = tuple(map(_FIRST, cells))
         if not _SUSPECT.isdisjoint(starts) or starts.count("-") != cells.count("-"):
             line = line.replace(b'\0"', b"\0'")
             line = _CELL_START.sub(b"\0'", line) if self._safe else line
         if self._safe:
             line = _AFTER_SEMICOLON.sub(b";'", line)
-            if not line.isascii():
-                line = _HIGH_CONTROLS.sub(b" ", line)
         return line.translate(_SAFE if self._safe else _PSORT) + b"\n"
 
     def _extra(self, row: Row) -> str:

@@ -2,7 +2,8 @@
 
 A record in memory and in a run is `key + line + length of the key (4 bytes)`: bytes that sort by key and then by line, one object each.
 In a run its length (4 bytes, big-endian) stands before it. The order depends on nothing but keys and lines, so the result is the same
-however the lines arrive. Keys must be prefix-free: fixed-size parts, or texts that end in NUL and contain none.
+however the lines arrive. No key and no line may be the beginning of another: keys are of fixed-size parts and texts that end in NUL, lines
+end in LF.
 """
 
 import heapq

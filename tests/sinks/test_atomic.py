@@ -22,6 +22,14 @@ def test_nothing_has_the_final_name_before_commit(tmp_path: Path):
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"onetwo")]
 
 
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(sorted(path.name for path in tmp_path.iterdir())))
+    PartFile(tmp_path / "a", force=False).commit()
+    assert seen[0] == ["a.part"]
+    assert all(names == ["a"] for names in seen[1:])
+
+
 def test_a_file_without_content_appears_too(tmp_path: Path):
     PartFile(tmp_path / "a", force=False).commit()
     assert (tmp_path / "a").read_bytes() == b""

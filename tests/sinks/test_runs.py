@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from exporter.errors import SinkUnavailable
 from exporter.sinks.runs import SortedRuns
 
-PAIRS = st.lists(st.tuples(st.binary(min_size=2, max_size=2), st.binary(max_size=5)), max_size=60)
+LINES = st.binary(max_size=5).map(lambda line: line.replace(b"\n", b"") + b"\n")
+PAIRS = st.lists(st.tuples(st.binary(min_size=2, max_size=2), LINES), max_size=60)
 
 
 def sort(pairs: list[tuple[bytes, bytes]], folder: Path, memory_bytes: int, fan_in: int = 3) -> list[bytes]:
@@ -34,7 +35,7 @@ def test_open_files_stay_few(tmp_path: Path):
     runs = SortedRuns(tmp_path, memory_bytes=1, fan_in=4)
     most = 0
     for number in range(500):
-        runs.add((number * 7919 % 500).to_bytes(2, "big"), b"x")
+        runs.add((number * 7919 % 500).to_bytes(2, "big"), b"x\n")
         most = max(most, sum(len(level) for level in runs._levels))
     assert most < 4 * 5
     assert len(list(runs.lines())) == 500
@@ -42,11 +43,11 @@ def test_open_files_stay_few(tmp_path: Path):
 
 
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path):
-    sort([(bytes((number, 0)), b"x") for number in range(100)], tmp_path, 1)
+    sort([(bytes((number, 0)), b"x\n") for number in range(100)], tmp_path, 1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_temporary_folder_that_cannot_be_used_is_named(tmp_path: Path):
     runs = SortedRuns(tmp_path / "nowhere", memory_bytes=1)
     with pytest.raises(SinkUnavailable, match="nowhere"):
-        runs.add(b"k", b"line")
+        runs.add(b"k", b"line\n")
