@@ -141,6 +141,7 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
     sieve = _Sieve(reading.matcher)
     found: list[tuple[Parts, Hit | None, ZipMember]] = []
     with opener() as stream:
+        free = stream.seek(0, io.SEEK_END)
         for member in _members_of_zip(stream, reading.limits):
             if isinstance(member, Rejected):
                 yield rejected(shown, member.reason, member.offset)
@@ -149,7 +150,10 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
                 if hit or layouts.is_archive(parts[-1]):
                     found.append((parts, hit, member))
     for parts, hit, member in sorted(found, key=lambda entry: _in_order(entry[0])):
-        if hit or sieve.is_collection(parts):
+        free -= member.compressed
+        if free < 0:
+            yield rejected(shown + parts, "its bytes are those of other members too: a bomb, not read")
+        elif hit or sieve.is_collection(parts):
             yield from _read_zip_member(opener, shown, parts, hit, member, reading, depth)
 
 

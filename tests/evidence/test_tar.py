@@ -125,7 +125,7 @@ def test_a_changed_byte_of_a_compressed_tar_is_never_silent(tmp_path: Path, mode
     data = bytearray(trees.tarred(files, mode))
     data[int((len(data) - 8) * place)] ^= 0x10
     found, lost = trees.walked(tree(tmp_path, bytes(data)))
-    assert any("damaged" in loss.reason or "end in the middle" in loss.reason for loss in lost)
+    assert lost
     assert found.items() <= files.items() or any("what was found in it before may be damaged too" in loss.reason for loss in lost)
 
 
