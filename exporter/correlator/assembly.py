@@ -17,6 +17,7 @@ from exporter.formats.resources import Resource
 from exporter.records import Integrity, Payload, Record, Source, Verdict, event_id
 
 _KINDS = tuple(payload.kind for payload in RANK)
+_ENTRY_GONE = frozenset({"restored", "deleted"})
 _FILES = frozenset({"file", "containerfile"})
 _EVENTS = frozenset(payload.kind for payload in RANK if issubclass(payload, ThreatEvent))
 _HISTORY = frozenset({DetectionHistory.kind})
@@ -31,6 +32,8 @@ class Held(NamedTuple):
     keys: Sequence[Keys]
     identities: Sequence[str]
     ranks: bytearray
+    entries: frozenset[str]
+    """Ids of all quarantine entries of the host."""
 
 
 class Content(NamedTuple):
@@ -46,7 +49,8 @@ class Assembly:
     """One incident in the making: its identity is known from the group, its content comes with `add`."""
 
     def __init__(self, case: str, host: str, group: Group, held: Held) -> None:
-        self.group = group
+        self._anchor = group.anchor
+        self._quarantines = group.quarantines
         self._held = held
         self._host = host
         self.members = _ordered(group, held)
@@ -55,7 +59,7 @@ class Assembly:
         self._kinds = [_KINDS[held.ranks[position]] for position in positions]
         self._times = [time for position in positions for time in held.keys[position].times]
         self._resource_ids = sorted(_resource_ids(held.keys[position] for position in positions))
-        self.threat_id = self._threat_id()
+        self.threat_id = self._threat_id(group.threats)
         self.first_at = min(self._times, default=None)
         self._threat: Threat = (self.threat_id, self._names(positions))
         self.key = ("incident", str(self.threat_id or ""), _digest(identity[:16] for identity in self._identities))
@@ -106,7 +110,7 @@ class Assembly:
             best |= {name: value for name in ("md5", "sha1", "sha256") if (value := getattr(content, name)) is not None}
         told = story(self._states)
         listed = tuple(sorted(self._resources, key=lambda resource: self._resources[resource]))[:MOST_PATHS]
-        anchor = self.group.anchor
+        anchor = self._anchor
         seen = [state.at for state in self._states if state.name == DETECTED and state.at < FAR]
         best.setdefault("detected_at", min(seen, default=None))
         paths = tuple(dict.fromkeys(resource.value for resource in listed if resource.schema in _FILES))
@@ -116,7 +120,7 @@ class Assembly:
             host=self._host,
             threat_id=self.threat_id,
             detection_id=anchor[1] if anchor[0] == "detection" else None,
-            quarantine_ids=tuple(sorted(self.group.quarantines | ({anchor[1]} if anchor[0] == "quarantine" else set()))),
+            quarantine_ids=tuple(sorted(self._quarantines | ({anchor[1]} if anchor[0] == "quarantine" else set()))),
             member_ids=tuple(self._identities[:MOST_MEMBERS]),
             member_kinds=tuple(self._kinds[:MOST_MEMBERS]),
             member_tiers=tuple(member.tier for member in self.members[:MOST_MEMBERS]),
@@ -144,10 +148,15 @@ class Assembly:
         if kinds.isdisjoint(_ENTRIES):
             if not kinds.isdisjoint(_CONTAINERS):
                 yield "container-without-entry"
-            elif "quarantined" in told or self.group.quarantines:
+            elif self._lacks_entry(told):
                 yield "event-without-quarantine-entry"
         elif any(value not in contents for value in self._resource_ids):
             yield "container-missing"
+
+    def _lacks_entry(self, told: tuple[str, ...]) -> bool:
+        if not _ENTRY_GONE.isdisjoint(told):
+            return False
+        return not self._quarantines <= self._held.entries if self._quarantines else "quarantined" in told
 
     def _order(self, position: int) -> tuple[int, int]:
         return self._held.ranks[position], min(self._held.keys[position].times, default=FAR)
@@ -155,13 +164,13 @@ class Assembly:
     def _common_verdict(self) -> Verdict:
         return Verdict.VERIFIED if self._verdicts == {Verdict.VERIFIED} else Verdict.UNVERIFIABLE
 
-    def _threat_id(self) -> int | None:
+    def _threat_id(self, tokens: Iterable[int | str]) -> int | None:
         said = [
             (member.tier, self._held.ranks[member.position], identity, threat_id)
             for member, identity in zip(self.members, self._identities, strict=True)
             if (threat_id := self._held.keys[member.position].threat_id)
         ]
-        numbers = [token for token in self.group.threats if isinstance(token, int)]
+        numbers = [token for token in tokens if isinstance(token, int)]
         return min(said)[3] if said else min(numbers, default=None)
 
     def _names(self, positions: Sequence[int]) -> frozenset[str]:

@@ -25,6 +25,8 @@ class Member(NamedTuple):
 class Group:
     """Members, and the sets that weaker joins compare. `threats` are tokens: a threat id, or a name where no id is known."""
 
+    __slots__ = ("anchor", "broad", "members", "paths", "quarantines", "sha1s", "signatures", "threats", "times", "twins")
+
     def __init__(self, anchor: Anchor) -> None:
         self.anchor = anchor
         self.members: list[Member] = []

@@ -17,7 +17,7 @@ from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.correlator.groups import Group, Member, Names
-from exporter.correlator.keys import AFTERMATH, BROADEST, Anchor, Keys
+from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor, Keys
 from exporter.correlator.paths import is_place
 from exporter.times import TICKS_PER_SECOND
 
@@ -107,19 +107,22 @@ class Finder:
         near = ((found, 2, f"event-time:{name}") for twin, name, time in probe.twins for found in self._twins.near((twin, name), time))
         return self._best(probe, near)
 
-    def weak(self, probe: Group, *, aftermath: bool = False) -> Candidate | None:
+    def weak(self, probe: Group) -> Candidate | None:
         """The best candidate of the first rung that has one."""
-        for rung, index in self._rungs:
-            look = index.before if aftermath and rung is THREAT_PATH else index.near
-            near = (
-                (found, rung.tier, f"{rung.name}:{rung.form.format(key[0])}")
-                for key, time in product(rung.keys(probe), probe.times)
-                for found in look(key, time)
-            )
-            best = self._best(probe, near)
-            if best is not None:
-                return best
-        return None
+        return next((best for rung, index in self._rungs if (best := self._climb(probe, rung, index.near)) is not None), None)
+
+    def after(self, probe: Group) -> Candidate | None:
+        """The last detection of this threat and path before this record."""
+        rung, index = self._rungs[-1]
+        return self._climb(probe, rung, index.before)
+
+    def _climb(self, probe: Group, rung: Rung, look: Callable[[_Key, int], Iterable[tuple[int, Anchor]]]) -> Candidate | None:
+        near = (
+            (found, rung.tier, f"{rung.name}:{rung.form.format(key[0])}")
+            for key, time in product(rung.keys(probe), probe.times)
+            for found in look(key, time)
+        )
+        return self._best(probe, near)
 
     def _best(self, probe: Group, near: Iterable[tuple[tuple[int, Anchor], int, str]]) -> Candidate | None:
         best: Candidate | None = None
@@ -154,52 +157,60 @@ def join_loose(groups: dict[Anchor, Group], held: Sequence[Keys], loose: Iterabl
     Records of one detection come first and blocks of many threats last, so that a block never makes one incident of two: it finds
     both there. Lines beside their events come before the others, whom their paths help.
     """
-    waiting: dict[int, list[tuple[int, Group]]] = {}
+    singles = _Singles(held, names, identities)
+    waiting: dict[int, list[int]] = {}
     for position in loose:
-        waiting.setdefault(held[position].breadth, []).append((position, _single(position, held[position], names)))
+        waiting.setdefault(held[position].breadth, []).append(position)
     for breadth in sorted(waiting):
-        rest = _round(groups, waiting[breadth], lambda finder, _, single: finder.twin(single))
-        rest = _round(groups, rest, lambda finder, position, single: finder.weak(single, aftermath=held[position].breadth == AFTERMATH))
-        for group in _cluster([pair for pair in rest if pair[1].threats], identities, linked=breadth < BROADEST):
+        rest = _round(groups, waiting[breadth], singles, Finder.twin) if breadth == ONE else waiting[breadth]
+        rest = _round(groups, rest, singles, Finder.after if breadth == AFTERMATH else Finder.weak)
+        for group in _cluster([position for position in rest if held[position].threats], singles, linked=breadth < BROADEST):
             groups[group.anchor] = group
 
 
-def _single(position: int, keys: Keys, names: Names) -> Group:
-    group = Group(("record", str(position)))
-    group.add(Member(position, 1, "alone"), keys, names)
-    return group
+class _Singles:
+    """Held records as groups of one, made when asked for: they are many, and large."""
+
+    def __init__(self, held: Sequence[Keys], names: Names, identities: Sequence[str]) -> None:
+        self._held = held
+        self._names = names
+        self.identities = identities
+
+    def __getitem__(self, position: int) -> Group:
+        group = Group(("record", str(position)))
+        group.add(Member(position, 1, "alone"), self._held[position], self._names)
+        return group
 
 
 def _round(
-    groups: dict[Anchor, Group],
-    singles: Iterable[tuple[int, Group]],
-    find: Callable[[Finder, int, Group], Candidate | None],
-) -> list[tuple[int, Group]]:
-    """Every single into the group found for it; all are found before the first one moves. Returns those without."""
+    groups: dict[Anchor, Group], waiting: Iterable[int], singles: _Singles, find: Callable[[Finder, Group], Candidate | None]
+) -> list[int]:
+    """Every record into the group found for it; all are found before the first one moves. Returns those without."""
     finder = Finder(groups.values())
-    found = [(position, single, find(finder, position, single)) for position, single in singles]
-    for position, single, candidate in found:
+    found = [(position, find(finder, singles[position])) for position in waiting]
+    for position, candidate in found:
         if candidate is not None:
-            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key), single)
-    return [(position, single) for position, single, candidate in found if candidate is None]
+            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key), singles[position])
+    return [position for position, candidate in found if candidate is None]
 
 
-def _cluster(singles: Sequence[tuple[int, Group]], identities: Sequence[str], *, linked: bool) -> list[Group]:
-    """Groups of singles with one identity or, when `linked`, of one threat and path with less than 10 minutes between neighbors."""
-    parents = {position: position for position, _ in singles}
+def _cluster(waiting: Sequence[int], singles: _Singles, *, linked: bool) -> list[Group]:
+    """Groups of records with one identity or, when `linked`, of one threat and path with less than 10 minutes between neighbors."""
+    parents = {position: position for position in waiting}
     rows: dict[_Key, list[tuple[int, int]]] = {}
-    for position, single in singles:
-        rows.setdefault((identities[position],), []).append((0, position))
+    for position in waiting:
+        rows.setdefault((singles.identities[position],), []).append((0, position))
+        single = singles[position]
         for key, time in product(THREAT_PATH.keys(single), single.times) if linked else ():
             rows.setdefault(key, []).append((time, position))
     for row in rows.values():
         for (earlier, one), (later, other) in pairwise(sorted(row)):
             if later - earlier <= WINDOW:
                 parents[_root(parents, one)] = _root(parents, other)
-    merged: dict[int, list[tuple[int, Group]]] = {}
-    for position, single in singles:
-        merged.setdefault(_root(parents, position), []).append((position, single))
-    return [_merge(members, identities) for members in merged.values()]
+    merged: dict[int, list[int]] = {}
+    for position in waiting:
+        merged.setdefault(_root(parents, position), []).append(position)
+    return [_merge(members, singles) for members in merged.values()]
 
 
 def _root(parents: dict[int, int], position: int) -> int:
@@ -208,11 +219,11 @@ def _root(parents: dict[int, int], position: int) -> int:
     return position
 
 
-def _merge(members: Sequence[tuple[int, Group]], identities: Sequence[str]) -> Group:
-    group = Group(("cluster", min(identities[position] for position, _ in members)))
-    tier, key = (1, "alone") if len(members) == 1 else (THREAT_PATH.tier, THREAT_PATH.name)
-    for position, single in members:
-        group.attach(Member(position, tier, key), single)
+def _merge(positions: Sequence[int], singles: _Singles) -> Group:
+    group = Group(("cluster", min(singles.identities[position] for position in positions)))
+    tier, key = (1, "alone") if len(positions) == 1 else (THREAT_PATH.tier, THREAT_PATH.name)
+    for position in positions:
+        group.attach(Member(position, tier, key), singles[position])
     return group
 
 

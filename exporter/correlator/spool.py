@@ -12,7 +12,7 @@ from exporter.correlator.keys import JOINABLE
 from exporter.records import Payload, Record
 
 MEMORY_BYTES = 32 << 20
-"""Encoded records kept in memory; a typical one has 600 bytes."""
+"""Encoded records kept in memory; one of an event has about 2 KB."""
 _HEAD = struct.Struct("<BII")
 _CLASSES: tuple[type[Any], ...] = tuple(JOINABLE)
 _INDEX = {payload: index for index, payload in enumerate(_CLASSES)}
