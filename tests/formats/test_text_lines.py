@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,27 @@ def test_a_line_above_the_limit_is_lost_alone(codec, ended, extra):
 def test_a_line_of_exactly_the_limit_is_read():
     found, losses, _ = lines_of(b"x" * LINE_LIMIT + b"\n")
     assert (len(found), losses) == (1, [])
+
+
+def test_a_surrogate_left_over_at_the_end_counts_for_the_limit():
+    found, losses, _ = lines_of(b"\xff\xfe" + ("x" * LINE_LIMIT + "\ud800").encode("utf-16-le", "surrogatepass"))
+    assert (found, [(loss.offset, loss.units) for loss in losses]) == ([], [(2, 1)])
+
+
+def test_a_line_without_end_takes_no_memory_beyond_the_limit():
+    class Endless(io.RawIOBase):
+        left = 40
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= 1
+            return b"x" * BLOCK_SIZE if self.left >= 0 else b""
+
+    tracemalloc.start()
+    try:
+        assert [item.units for item in TextLines(Endless()) if isinstance(item, Rejected)] == [1]
+        assert tracemalloc.get_traced_memory()[1] < 16 * BLOCK_SIZE
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_of_zeros_is_not_taken_for_utf_16():
