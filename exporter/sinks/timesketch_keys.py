@@ -14,8 +14,8 @@ from exporter.sinks.timeline import RowRefused
 
 INTEGERS = frozenset(
     {
-        *("correlation_tier", "event_identifier", "event_level", "event_version", "message_identifier", "offset", "record_number"),
-        *("size", "threat_id", "utc_offset"),
+        *("correlation_tier", "event_identifier", "event_level", "event_version", "member_count", "message_identifier", "offset"),
+        *("record_number", "size", "threat_id", "utc_offset"),
     }
 )
 LISTS = frozenset(["container_filenames", "resources", "strings", "web_filenames"])
@@ -84,15 +84,19 @@ def fit(name: str, value: Any) -> tuple[str, Any]:
     name = RENAMED.get(name, name)
     if name in LISTS:
         values = value if type(value) is list else list(value) if isinstance(value, tuple) else [value]
-        return name, values if all(type(item) is str for item in values) else [_text(item) for item in values]
+        return name, values if all(isinstance(item, str) for item in values) else [
+            item if isinstance(item, str) else _text(item) for item in values
+        ]
     if name in INTEGERS:
         if type(value) is int and _SMALLEST <= value <= _LARGEST:
             return name, value
         name = f"{name}_text"
-    return name, value if type(value) is str else _text(value)
+    return name, _text(value)
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     return orjson.dumps(value, default=str).decode()

@@ -188,3 +188,11 @@ def test_rows_of_one_moment_are_in_order_of_file_name_inode_and_text(tmp_path: P
 def test_the_header_is_the_one_that_readers_look_for():
     assert re.fullmatch(rb"date,time,timezone,MACB,.*,format,extra\n", HEADER)
     assert len(NAMES) == 17
+
+
+def test_what_is_remembered_of_shapes_is_bounded(tmp_path: Path):
+    sink = L2tcsvSink(parse_target(f"l2tcsv:{tmp_path / 'case.csv'}"), SinkSettings())
+    for number in range(5000):
+        sink.write(FakeMapped("x", [row(attributes={f"key_{bit}": "x" for bit in range(13) if number >> bit & 1})]), number)
+    assert len(sink._extras) <= 4096
+    sink.abort()

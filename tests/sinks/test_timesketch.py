@@ -12,7 +12,7 @@ from exporter.records import Row
 from exporter.sinks import Outcome, Result
 from exporter.sinks.targets import SinkSettings, parse_target
 from exporter.sinks.timesketch import TimesketchSink
-from exporter.sinks.timesketch_keys import FORBIDDEN, INTEGERS, MAXIMUM_KEYS
+from exporter.sinks.timesketch_keys import FORBIDDEN, INTEGERS, MAXIMUM_KEYS, KeyRules
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, events, row
 
 
@@ -175,3 +175,10 @@ def test_when_a_later_part_fails_no_part_is_left(tmp_path: Path):
         sink.close()
     sink.abort()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("case-0003.jsonl", "precious")]
+
+
+def test_what_is_remembered_of_shapes_is_bounded():
+    rules = KeyRules()
+    for number in range(5000):
+        rules.apply({f"key_{bit}": "x" for bit in range(13) if number >> bit & 1})
+    assert len(rules._shapes) <= 4096
