@@ -5,6 +5,7 @@ event manifests of all versions (names: manifest of Windows 10 17134 in repnz/et
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from exporter.formats.defender_events import (
     UnwantedApplication,
     WindowsEvent,
 )
-from exporter.formats.evtx_normalize import guid, iso_ticks, number
+from exporter.formats.evtx_normalize import guid, iso_ticks, number_of
 from exporter.formats.resources import Resource, file_path
 
 CLASSES: dict[int, type[WindowsEvent]] = {
@@ -69,8 +70,7 @@ _THREAT_TEXTS = _TEXTS | {
     "actionname": "action_name",
     "cleaningaction": "action_name",
 }
-_NUMBERS = {"errorcode": "error_code"}
-_THREAT_NUMBERS = _NUMBERS | {
+_THREAT_NUMBERS = {
     "threatid": "threat_id",
     "severityid": "severity_id",
     "categoryid": "category_id",
@@ -96,6 +96,7 @@ _SCHEMES = (
     "|shellopencmd|ieaddon|iemenuext|iesearchurl|rootcert|hostsfile|lsp|winlogon|appinitdll|boot|mbr|uefi"
 )
 """Resource types of the EVTX, MPLog and DetectionHistory samples, and others that public resource lists name."""
+_KNOWN = frozenset(_SCHEMES.split("|"))
 _SCHEME = re.compile(rf"({_SCHEMES}):(_?)", re.IGNORECASE)
 _NEXT = re.compile(rf"; ?(?=(?:{_SCHEMES}):_)", re.IGNORECASE)
 _NEXT_BARE = re.compile(rf"; ?(?=(?:{_SCHEMES}):)", re.IGNORECASE)
@@ -103,10 +104,13 @@ _HEX_VALUE = re.compile(r"(.*) = (0x[0-9A-Fa-f]+)", re.DOTALL)
 
 
 class _Plan(NamedTuple):
-    """Which Data of one shape of event fill which fields."""
+    """How events of one class and with these Data are typed."""
 
     texts: tuple[tuple[str, str], ...]
     numbers: tuple[tuple[str, str], ...]
+    error: str | None
+    has_domain: bool
+    special: Callable[[dict[str, Any], dict[str, str]], None] | None
 
 
 def type_event(fields: dict[str, Any]) -> WindowsEvent:
@@ -122,22 +126,23 @@ def type_event(fields: dict[str, Any]) -> WindowsEvent:
         if data[name]:
             fields[field] = data[name]
     for field, name in plan.numbers:
-        fields[field] = number(data[name])
-    if fields.get("error_code"):
-        fields["error_code"] &= 0xFFFFFFFF
-    if "User" in data and data.get("Domain"):
-        fields["user"] = f"{data['Domain']}\\{data['User']}" if data["User"] else None
-    if issubclass(event_class, ThreatEvent):
-        _add_threat(fields, data)
-    elif event_class is ConfigurationChange:
-        fields["setting"], fields["old_value"], fields["new_value"] = split_setting(data.get("Old Value"), data.get("New Value"))
+        fields[field] = number_of(data[name])
+    if plan.error:
+        fields["error_code"] = _error_code(data[plan.error])
+    if plan.has_domain:
+        _add_user(fields, data)
+    if plan.special is not None:
+        plan.special(fields, data)
     return event_class(**fields)
 
 
 @lru_cache(maxsize=1024)
 def _plan(event_class: type[WindowsEvent], names: tuple[str, ...]) -> _Plan:
-    threat = issubclass(event_class, ThreatEvent)
-    return _Plan(_matches(_THREAT_TEXTS if threat else _TEXTS, names), _matches(_THREAT_NUMBERS if threat else _NUMBERS, names))
+    error = dict(_matches({"errorcode": "error_code"}, names)).get("error_code")
+    has_domain = "Domain" in names and "User" in names
+    if issubclass(event_class, ThreatEvent):
+        return _Plan(_matches(_THREAT_TEXTS, names), _matches(_THREAT_NUMBERS, names), error, has_domain, _add_threat)
+    return _Plan(_matches(_TEXTS, names), (), error, has_domain, _add_setting if event_class is ConfigurationChange else None)
 
 
 def _matches(table: dict[str, str], names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -150,17 +155,36 @@ def _matches(table: dict[str, str], names: tuple[str, ...]) -> tuple[tuple[str, 
     return tuple(found.items())
 
 
+@lru_cache(maxsize=1024)
+def _error_code(text: str) -> int | None:
+    """An HRESULT as Windows writes it: unsigned, where a decimal text may be signed."""
+    code = number_of(text)
+    return None if code is None else code & 0xFFFFFFFF
+
+
+def _add_user(fields: dict[str, Any], data: dict[str, str]) -> None:
+    if data["Domain"] and data["User"]:
+        fields["user"] = f"{data['Domain']}\\{data['User']}"
+
+
+def _add_setting(fields: dict[str, Any], data: dict[str, str]) -> None:
+    fields["setting"], fields["old_value"], fields["new_value"] = split_setting(data.get("Old Value"), data.get("New Value"))
+
+
 def _add_threat(fields: dict[str, Any], data: dict[str, str]) -> None:
     fields["detection_id"] = guid(data.get("Detection ID"))
-    if data.get("Detection Time"):
-        try:
-            fields["detected_at"] = iso_ticks(data["Detection Time"])[0]
-        except (ValueError, OverflowError):
-            fields["detected_at"] = None
+    fields["detected_at"] = _time(data.get("Detection Time"))
     resources = split_path(fields.get("path"))
     fields["resources"] = resources
     fields["evidence_paths"] = tuple(resource.value for resource in resources)
     fields["file_path"] = file_path(resources)
+
+
+def _time(text: str | None) -> int | None:
+    try:
+        return iso_ticks(text)[0] if text else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def split_path(path: str | None) -> tuple[Resource, ...]:
@@ -170,6 +194,9 @@ def split_path(path: str | None) -> tuple[Resource, ...]:
     """
     if not path:
         return ()
+    scheme, mark, value = path.partition(":_")
+    if mark and ";" not in value and scheme.lower() in _KNOWN:
+        return (Resource(scheme, value),)
     first = _SCHEME.match(path)
     if first is None:
         return (Resource("", path),)

@@ -159,26 +159,30 @@ def may_hold_defender(found: Walk) -> bool:
 
 def _paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
     """Every record of the walk with what the engine made of it; both go through the chunk in the same order."""
-    ids = [record.id for record in found.records]
+    records = found.records
     position = 0
     errors: deque[FormatError] = deque()
     for record_id, rendering in render(engine_file(found), engine):
         if record_id is None:
             assert isinstance(rendering, FormatError)
             errors.append(rendering)
-        elif record_id in ids[position:]:
-            at = ids.index(record_id, position)
-            yield from _unrendered(found.records[position:at], errors)
-            yield found.records[at], rendering
+            continue
+        if position < len(records) and records[position].id == record_id:
+            at = position
+        else:
+            at = next((place for place in range(position, len(records)) if records[place].id == record_id), -1)
+        if at >= 0:
+            if at > position or errors:
+                yield from _unrendered(records[position:at], errors)
+            yield records[at], rendering
             position = at + 1
-    yield from _unrendered(found.records[position:], errors)
+    yield from _unrendered(records[position:], errors)
 
 
 def _unrendered(records: list[Walked], errors: deque[FormatError]) -> Iterator[tuple[Walked, Rendering]]:
-    error = FormatError("the engine did not return it")
     for record in records:
-        error = errors.popleft() if errors else error
-        yield record, error
+        yield record, errors.popleft() if errors else FormatError("the engine did not return it")
+    errors.clear()
 
 
 def _item(
@@ -213,9 +217,10 @@ def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
     Reads the whole stream and renders one chunk, or a few where the newest ones are damaged.
     """
     newest: list[tuple[int, bytes]] = []
-    if len(_read(stream, FILE_HEADER)) < FILE_HEADER:
+    header, first = _read(stream, FILE_HEADER), _read(stream, CHUNK)
+    if header[:8] != FILE_MAGIC and not is_chunk(first):
         return None
-    for chunk in read_chunks(stream):
+    for chunk in read_chunks(stream, first):
         if not is_chunk(chunk.data) or _ZEROS.startswith(chunk.data):
             continue
         last = max((record.id for record in walk(chunk.data).records), default=None)

@@ -33,6 +33,7 @@ RECORD_MAGIC = b"\x2a\x2a\0\0"
 FIRST_RECORD = 512
 _SMALLEST = 28
 _RECORD = struct.Struct("<4xIQQ").unpack_from
+_FRAME = struct.Struct("<4sIQQ").unpack_from
 _U32 = struct.Struct("<I").unpack_from
 _NO_ID = 2**64 - 1
 _GAP_ID = 2**64 - 2
@@ -118,14 +119,20 @@ def _intact(data: bytes, position: int) -> Walked | None:
 
 
 def _follow(data: bytes, limit: int, records: list[Walked], gaps: list[Gap]) -> bool:
-    position, ahead, regular = FIRST_RECORD, 0, True
+    position, ahead, regular, room = FIRST_RECORD, 0, True, len(data) - _SMALLEST
     while position < limit:
-        record = _intact(data, position)
-        if record is None:
-            regular = False
-            if ahead <= position:
-                ahead = _next_intact(data, position + 1, limit)
-            record = _damaged(data, position, ahead)
+        if position <= room:
+            # the same as `_intact`, in line: this is every sound record's way
+            magic, size, number, written_at = _FRAME(data, position)
+            end = position + size
+            if magic == RECORD_MAGIC and size >= _SMALLEST and data[end - 4 : end] == data[position + 4 : position + 8]:
+                records.append(Walked(position, size, number, written_at))
+                position = end
+                continue
+        regular = False
+        if ahead <= position:
+            ahead = _next_intact(data, position + 1, limit)
+        record = _damaged(data, position, ahead)
         if record is None:
             gaps.append(Gap(position, ahead - position))
             position = ahead

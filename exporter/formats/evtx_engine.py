@@ -1,7 +1,8 @@
 """EVTX engines behind one function: binary XML of one chunk in, one rendering for each record out.
 
 A rendering is what the engine says, in the shape of the wheel `evtx`: JSON text (`evtx`) or the same as dictionaries (`python-evtx`).
-`evtx_normalize` reads both. Limits of `evtx` 0.14: a text ends at its first NUL and loses lone surrogates.
+`evtx_normalize` reads both. Limits of `evtx` 0.14: a text ends at its first NUL and loses lone surrogates, Data without a name are left out
+beside named ones, and a record with a time that is none (FILETIME of all ones) is refused. None of this was seen in a Defender record.
 """
 
 import io
@@ -33,26 +34,24 @@ def _render_wheel(log: bytes) -> Iterator[tuple[int | None, Rendering]]:
     from evtx import PyEvtxParser
 
     try:
-        records = PyEvtxParser(io.BytesIO(log), number_of_threads=1).records_json()
-    except RuntimeError as error:
+        records: Any = PyEvtxParser(io.BytesIO(log), number_of_threads=1).records_json()
+    except (RuntimeError, OSError) as error:
         yield None, FormatError(_brief(error))
         return
     while True:
-        # a `for` loop would end at the first record that raises; next() goes on behind it
         try:
-            record: Any = next(records)
-        except StopIteration:
+            for record in records:
+                yield record["event_record_id"], record["data"]
             return
         except RuntimeError as error:
+            # one record's error: the iterator goes on behind it
             yield None, FormatError(_brief(error))
-            continue
         except BaseException as error:
             # a panic of the Rust code arrives as a BaseException of its own; after it the iterator cannot be trusted
             if type(error).__name__ != "PanicException":
                 raise
             yield None, FormatError(_brief(error))
             return
-        yield record["event_record_id"], record["data"]
 
 
 def _brief(error: BaseException) -> str:

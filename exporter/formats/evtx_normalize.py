@@ -5,7 +5,6 @@ our walk over python-evtx have texts, GUIDs in braces, seven or nine digits, rep
 """
 
 import json
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +13,6 @@ import msgspec
 from exporter import times
 from exporter.errors import FormatError
 
-Number = int | str | None
 _Attributes = TypeVar("_Attributes")
 
 
@@ -23,7 +21,7 @@ class _Element(msgspec.Struct, Generic[_Attributes]):
 
 
 class _Content(msgspec.Struct):
-    text: Number = msgspec.field(name="#text", default=None)
+    text: int = msgspec.field(name="#text")
 
 
 class _Provider(msgspec.Struct):
@@ -36,8 +34,8 @@ class _Created(msgspec.Struct):
 
 
 class _Execution(msgspec.Struct):
-    process: Number = msgspec.field(name="ProcessID", default=None)
-    thread: Number = msgspec.field(name="ThreadID", default=None)
+    process: int | None = msgspec.field(name="ProcessID", default=None)
+    thread: int | None = msgspec.field(name="ThreadID", default=None)
 
 
 class _Security(msgspec.Struct):
@@ -49,8 +47,8 @@ class _Correlation(msgspec.Struct):
 
 
 class _System(msgspec.Struct, rename="pascal"):
-    event_id: int | str | _Content | None = msgspec.field(name="EventID", default=None)
-    event_record_id: Number = msgspec.field(name="EventRecordID", default=None)
+    event_id: int | _Content = msgspec.field(name="EventID")
+    event_record_id: int | None = msgspec.field(name="EventRecordID", default=None)
     provider: _Element[_Provider] | None = None
     time_created: _Element[_Created] | None = None
     execution: _Element[_Execution] | None = None
@@ -58,11 +56,15 @@ class _System(msgspec.Struct, rename="pascal"):
     correlation: _Element[_Correlation] | None = None
     channel: str | None = None
     computer: str | None = None
-    level: Number = None
-    opcode: Number = None
-    task: Number = None
-    version: Number = None
-    keywords: Number = None
+    level: int | None = None
+    opcode: int | None = None
+    task: int | None = None
+    version: int | None = None
+    keywords: str | int | None = None
+
+
+_NO_PROVIDER = _Provider()
+_NO_EXECUTION = _Execution()
 
 
 class _PlainEvent(msgspec.Struct):
@@ -86,7 +88,8 @@ class _Any(msgspec.Struct):
     event: _AnyEvent = msgspec.field(name="Event")
 
 
-_decode_plain = msgspec.json.Decoder(_Plain).decode
+# not strict: forwarded and exported logs hold their numbers as text
+_decode_plain = msgspec.json.Decoder(_Plain, strict=False).decode
 
 
 class Normalizer:
@@ -102,32 +105,30 @@ class Normalizer:
         are completed from the header where the two agree; `written_at` is None where the header belongs to an exported log and lies.
         """
         system, data = self._parts(rendering)
-        event_id = number(system.event_id.text if isinstance(system.event_id, _Content) else system.event_id)
-        if event_id is None:
-            raise FormatError("the event has no EventID")
-        record_id = number(system.event_record_id)
-        provider = system.provider.attributes if system.provider else _Provider()
-        execution = system.execution.attributes if system.execution else _Execution()
+        record_id = header_id if system.event_record_id is None else system.event_record_id
+        provider = system.provider.attributes if system.provider else _NO_PROVIDER
+        execution = system.execution.attributes if system.execution else _NO_EXECUTION
         created_at, digits = _created(system.time_created.attributes.time if system.time_created else None, header_time)
+        honest = header_time == created_at or _honest(header_id, header_time, record_id, created_at)
         return {
-            "event_id": event_id,
-            "record_id": header_id if record_id is None else record_id,
+            "event_id": system.event_id.text if isinstance(system.event_id, _Content) else system.event_id,
+            "record_id": record_id,
             "channel": system.channel or "",
             "provider_name": provider.name or "",
             "provider_guid": guid(provider.guid),
             "computer": system.computer or None,
-            "level": number(system.level),
-            "opcode": number(system.opcode),
-            "task": number(system.task),
-            "version": number(system.version),
+            "level": system.level,
+            "opcode": system.opcode,
+            "task": system.task,
+            "version": system.version,
             "keywords": _keywords(system.keywords),
             "activity_id": guid(system.correlation.attributes.activity) if system.correlation else None,
-            "process_id": number(execution.process),
-            "thread_id": number(execution.thread),
+            "process_id": execution.process,
+            "thread_id": execution.thread,
             "user_sid": system.security.attributes.sid if system.security else None,
             "created_at": created_at,
             "created_digits": digits,
-            "written_at": header_time if _honest(header_id, header_time, record_id, created_at) else None,
+            "written_at": header_time if honest else None,
             "data": data,
         }
 
@@ -148,7 +149,7 @@ class Normalizer:
         Counting keys costs as much as all of the normalizing, so one record of each shape is counted in a chunk.
         """
         assert event.data is not None
-        shape = (event.system.event_id if not isinstance(event.system.event_id, _Content) else None, *event.data)
+        shape = (*event.data, event.system.event_id if isinstance(event.system.event_id, int) else None)
         if shape in self._unique:
             return True
         if text.count('":', text.find('"EventData":')) != len(event.data) + 1:
@@ -179,7 +180,7 @@ def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _any_parts(rendering: Any) -> tuple[_System, dict[str, str]]:
     try:
-        event = msgspec.convert(rendering, _Any).event
+        event = msgspec.convert(rendering, _Any, strict=False).event
     except (msgspec.ValidationError, RecursionError) as error:
         raise FormatError(f"the rendering is not an event: {error}") from None
     data = _Data()
@@ -226,11 +227,12 @@ def _scalar(value: object) -> str:
 
 def number(value: int | str | None) -> int | None:
     """An integer given as number, decimal text or `0x…` text; None for anything else."""
-    return _number(value) if isinstance(value, str) else value
+    return number_of(value) if isinstance(value, str) else value
 
 
 @lru_cache(maxsize=4096)
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
+    """An integer given as decimal or `0x…` text; None for anything else."""
     if len(text) > 20 or not text.isascii() or "_" in text:
         return None
     try:
@@ -253,11 +255,17 @@ def _keywords(value: int | str | None) -> str | None:
 
 def iso_ticks(text: str) -> tuple[int, int]:
     """Ticks and known fraction digits (at most 7) of an ISO 8601 time; raises ValueError. Quick for the form that Windows writes."""
-    if text[10:11] != "T" or text[19:20] != "." or text[-1:] != "Z":
+    fraction = text[20:-1]
+    digits = text[17:19] + fraction
+    if text[19:20] != "." or text[-1:] != "Z" or not digits.isdecimal() or digits >= "6" or not 2 < len(digits) <= 11:
         return times.from_iso(text)
-    digits = min(len(text) - 21, 7)
-    ticks = times.from_datetime(datetime.fromisoformat(text))
-    return (ticks + int(text[26]) if digits == 7 else ticks), digits
+    known = len(fraction)
+    return _minute(text[:17]) + int(digits) * 10**7 // 10**known, min(known, 7)
+
+
+@lru_cache(maxsize=4096)
+def _minute(text: str) -> int:
+    return times.from_iso(f"{text}00Z")[0]
 
 
 def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
@@ -270,8 +278,8 @@ def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
     return (header_time, 7) if digits == 6 and ticks // 10 == header_time // 10 else (ticks, digits)
 
 
-def _honest(header_id: int, header_time: int, record_id: int | None, created_at: int | None) -> bool:
-    """True where the header's time may be believed: it equals SystemTime, or the header has the record's own number and is not earlier."""
+def _honest(header_id: int, header_time: int, record_id: int, created_at: int | None) -> bool:
+    """True where the header's time may be believed: it agrees with SystemTime, or has the record's own number and is not earlier."""
     if created_at is None:
         return header_id == record_id
-    return header_time == created_at or header_time // 10 == created_at // 10 or (header_id == record_id and header_time >= created_at)
+    return header_time // 10 == created_at // 10 or (header_id == record_id and header_time >= created_at)

@@ -1,7 +1,7 @@
 """The second EVTX engine: python-evtx's nodes, walked into the shape that `evtx` renders.
 
-Its own XML is not used: that drops control characters, rounds times, cannot express records without a template (forwarded logs) and
-would have to be parsed again. Only offsets and types are taken from its nodes; texts, times and arrays are decoded here.
+Its own XML is not used: that drops control characters, rounds times and would have to be parsed again. Only offsets and types are taken
+from its nodes; texts, times and arrays are decoded here. Records without a template (forwarded logs) are beyond it.
 """
 
 import struct
@@ -35,7 +35,7 @@ def render_chunk(log: bytes) -> Iterator[tuple[int | None, dict[str, Any] | Form
         try:
             yield number, _Walker(chunk).event(position + 24)
         except Exception as error:  # noqa: BLE001 - the parser raises whatever it stumbles over, AttributeError and RecursionError included
-            yield number, FormatError(f"{type(error).__name__}: {error}"[:200])
+            yield number, error if isinstance(error, FormatError) else FormatError(f"{type(error).__name__}: {error}"[:200])
         position += size
 
 
@@ -102,12 +102,12 @@ class _Walker:
         return dict(elements)
 
     def _fragment(self, root: Any) -> list[tuple[str, Any]]:
-        """The elements of a fragment: those of its template, filled with its values, or its own where there is none."""
-        children = root.children()
-        instance = next((child for child in children if isinstance(child, Nodes.TemplateInstanceNode)), None)
-        if instance is None:
-            return self._elements(children, [])
-        return self._elements(instance.template().children(), root.substitutions())
+        """The elements of a fragment: those of its template, filled with its values."""
+        first = 4 if root.unpack_byte(0) & 0x0F == Nodes.SYSTEM_TOKENS.StartOfStreamToken else 0
+        if root.unpack_byte(first) & 0x0F != Nodes.SYSTEM_TOKENS.TemplateInstanceToken:
+            # an element outside a template has no dependency id, which python-evtx expects in every element
+            raise FormatError("python-evtx cannot read a record without a template")
+        return self._elements(root.template_instance().template().children(), root.substitutions())
 
     def _elements(self, nodes: list[Any], values: list[Any]) -> list[tuple[str, Any]]:
         return [self._element(node, values) for node in nodes if isinstance(node, Nodes.OpenStartElementNode)]
@@ -132,7 +132,10 @@ class _Walker:
                     elements += found
                 elif found is not None:
                     content.append(found)
-        return str(node.tag_name()), _value(attributes, elements, content)
+        name = str(node.tag_name())
+        if name == "Data" and not content:
+            content = [""]
+        return name, _value(attributes, elements, content)
 
     def _content(self, node: Any, values: list[Any]) -> Any:
         """What a child says: None for nothing, a text, a list of texts, or the elements of a nested fragment."""
@@ -178,12 +181,12 @@ class _Repeated(list[Any]):
 
 
 def _raw(node: Any) -> bytes:
-    start = node.offset() + (2 if node._length is None else 0)
-    return bytes(node._buf[start : node.offset() + node.tag_length()])
+    return bytes(node._buf[node.offset() : node.offset() + node.tag_length()])
 
 
 def _text(node: Any) -> str:
-    return _raw(node).decode("utf-16-le", "surrogatepass").rstrip("\0")
+    # inside a template a text has its length before it
+    return _raw(node)[2 if node._length is None else 0 :].decode("utf-16-le", "surrogatepass").rstrip("\0")
 
 
 def _texts(node: Any) -> list[str]:
@@ -192,11 +195,19 @@ def _texts(node: Any) -> list[str]:
 
 def _time(node: Any) -> str:
     ticks = node.unpack_qword(0)
-    return times.iso(ticks) if times.usable(ticks) else str(ticks)
+    try:
+        return times.iso(ticks)
+    except (OverflowError, ValueError):
+        return str(ticks)
+
+
+def _system_time(node: Any) -> str:
+    year, month, _, day, hour, minute, second, milliseconds = struct.unpack("<8H", _raw(node))
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}000Z"
 
 
 def _hexadecimal(node: Any) -> str:
-    return f"0x{int.from_bytes(node.hex(), 'little'):x}"
+    return f"0x{int.from_bytes(_raw(node), 'little'):x}"
 
 
 _TEXTS: dict[type, Callable[[Any], Any]] = {
@@ -204,6 +215,9 @@ _TEXTS: dict[type, Callable[[Any], Any]] = {
     Nodes.WstringTypeNode: _text,
     Nodes.WstringArrayTypeNode: _texts,
     Nodes.FiletimeTypeNode: _time,
+    Nodes.SystemtimeTypeNode: _system_time,
+    Nodes.GuidTypeNode: lambda node: node.guid().upper(),
+    Nodes.SizeTypeNode: _hexadecimal,
     Nodes.Hex32TypeNode: _hexadecimal,
     Nodes.Hex64TypeNode: _hexadecimal,
     Nodes.BooleanTypeNode: lambda node: node.string().lower(),

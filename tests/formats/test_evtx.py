@@ -36,7 +36,7 @@ class TestSamples:
         log = read(shared_data / "evtx" / name, engine)
         if engine == "python-evtx" and name == FORWARDED:
             assert (log.event_ids, len(log.rejected)) == ({}, 6)
-            assert "AttributeError" in log.rejected[0].reason
+            assert {item.reason for item in log.rejected} == {"chunk 0: python-evtx cannot read a record without a template"}
         else:
             assert (log.event_ids, log.rejected) == (SAMPLES[name], [])
             assert log.verdicts == {"verified": sum(SAMPLES[name].values())}
@@ -177,9 +177,10 @@ class TestStreams:
         assert log.tally.seen == 1
 
     def test_a_foreign_file_is_not_read_to_its_end(self) -> None:
-        stream = io.BytesIO(b"x" * (4 * CHUNK))
-        list(parse(stream))
-        assert stream.tell() <= HEADER + CHUNK
+        for read_it in (lambda stream: list(parse(stream)), computer_name):
+            stream = io.BytesIO(b"x" * (4 * CHUNK))
+            read_it(stream)
+            assert stream.tell() <= HEADER + CHUNK
 
     def test_a_damaged_file_header_costs_no_record(self) -> None:
         data = log_of(100)
