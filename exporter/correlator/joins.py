@@ -61,11 +61,14 @@ class Index:
     def __init__(self, window: int) -> None:
         self._window = window
         self._places: dict[_Key, list[tuple[int, Anchor]]] = {}
-        self._sorted = True
 
     def add(self, key: _Key, time: int, anchor: Anchor) -> None:
         self._places.setdefault(key, []).append((time, anchor))
-        self._sorted = False
+
+    def sort(self) -> None:
+        """To be called between the last `add` and the first look."""
+        for places in self._places.values():
+            places.sort()
 
     def near(self, key: _Key, time: int) -> Iterator[tuple[int, Anchor]]:
         """Distance and anchor of the places around a time."""
@@ -80,10 +83,6 @@ class Index:
         return ((time - other, anchor) for other, anchor in places[max(0, middle - _NEIGHBORS) : middle])
 
     def _find(self, key: _Key, time: int) -> tuple[list[tuple[int, Anchor]], int]:
-        if not self._sorted:
-            for places in self._places.values():
-                places.sort()
-            self._sorted = True
         found = self._places.get(key, [])
         return found, bisect_left(found, (time,))
 
@@ -101,6 +100,8 @@ class Finder:
             for rung, index in self._rungs:
                 for key, time in product(rung.keys(group), group.times):
                     index.add(key, time, group.anchor)
+        for index in (self._twins, *(index for _, index in self._rungs)):
+            index.sort()
 
     def twin(self, probe: Group) -> Candidate | None:
         """The event of which this line of the other log is the copy."""

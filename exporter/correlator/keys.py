@@ -117,6 +117,11 @@ def _times(*ticks: int | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(time for time in ticks if time is not None and usable(time)))
 
 
+def _block_times(payload: ThreatActions | ResourceScan) -> tuple[int, ...]:
+    """A block's own times; the stamp of a line before it, which may be hours older, only where it has none."""
+    return _times(payload.started_at, payload.ended_at) or _times(payload.logged_at)
+
+
 def _signatures(values: Iterable[int | None]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
@@ -204,7 +209,7 @@ def _actions(payload: ThreatActions) -> Keys:
         sha1s=_hashes((payload.sha1, *(sha1 for action in payload.actions for sha1 in action.sha1))),
         threats=threats,
         paths=digests(resources, (payload.file_path,)),
-        times=_times(payload.started_at, payload.ended_at, payload.logged_at),
+        times=_block_times(payload),
         breadth=BROADEST if len(threats) > 1 else BLOCK,
         threat_id=payload.threat_id if len(threats) < 2 else None,
     )
@@ -218,7 +223,7 @@ def _scan(payload: ResourceScan) -> Keys:
         signatures=_signatures(number for result in found for number in result.sig_seqs),
         threats=threats,
         paths=digests([resource for result in found for resource in result.resources] or payload.scanned),
-        times=_times(payload.started_at, payload.ended_at, payload.logged_at),
+        times=_block_times(payload),
         breadth=BROADEST if len(threats) > 1 else BLOCK,
         threat_id=payload.threat_id if len(threats) < 2 else None,
     )

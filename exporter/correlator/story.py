@@ -103,9 +103,8 @@ def _tell_detection(payload: ThreatEvent, _: Threat) -> _Told:
 
 def _tell_history(payload: DetectionHistory, _: Threat) -> _Told:
     yield payload.detected_at, DETECTED
-    told = _STATUSES.get(payload.status_id or 0)
-    if payload.error_code and told not in _NOT_REMEDIATED and payload.action_ids:
-        told = _acted(payload.action_ids[0], payload.error_code)
+    failed_action = payload.action_ids[0] if payload.error_code and payload.action_ids else None
+    told = _STATUSES.get(payload.status_id or 0) if failed_action is None else _acted(failed_action, payload.error_code)
     yield payload.remediated_at or payload.last_change_at, told
 
 

@@ -48,7 +48,7 @@ def test_the_id_follows_sink_contract_c5() -> None:
 
 def test_members_carry_its_id() -> None:
     out = joined(detected(0), acted(1))
-    assert {one.correlation.incident_id for one in out if one.correlation} == {out[-1].payload.incident_id}  # type: ignore[attr-defined]
+    assert {one.correlation.incident_id for one in out if one.correlation} == {out[-1].payload.incident_id}
 
 
 def test_members_are_listed_in_time_order_with_kind_and_tier() -> None:
@@ -130,7 +130,8 @@ def test_internal_resources_are_left_out_and_prefixes_too() -> None:
         ([acted(0), changed(9, 1011)], ("quarantined", "deleted"), "success"),
         ([acted(0), changed(9, 1012)], ("quarantined", "delete-failed"), "success"),
         ([history(0)], ("detected", "quarantined"), "success"),
-        ([history(0, status_id=103, error_code=5)], ("detected", "remove-failed"), "failure"),
+        ([history(0, status_id=103, error_code=5, action_ids=(2, 3))], ("detected", "quarantine-failed"), "failure"),
+        ([history(0, status_id=103, error_code=5, action_ids=())], ("detected", "remove-failed"), "failure"),
         ([history(0, status_id=3, error_code=7)], ("detected", "quarantine-failed"), "failure"),
         ([history(0, status_id=1, remediated_at=0)], ("detected",), "unknown"),
         ([history(0, status_id=18)], ("detected",), "unknown"),

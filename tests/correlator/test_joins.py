@@ -14,6 +14,7 @@ from tests.correlator.build import (
     PATH,
     SHA1,
     acted,
+    at,
     block,
     changed,
     container,
@@ -208,6 +209,17 @@ class TestThreatAndPath:
         found = incidents(joined(acted(0, 1), acted(40, 2), entry(0.5, 1), entry(40.5, 2)))
         assert [one.quarantine_ids for one in found] == [(quarantine(1),), (quarantine(2),)]
 
+    def test_among_hundreds_of_detections_of_one_file_each_member_finds_its_own(self) -> None:
+        events = [acted(700 * number, number) for number in reversed(range(200))]
+        others = [payload for number in range(200) for payload in (line(700 * number + 0.05, DetectionClean), block(700 * number + 50))]
+        found = incidents(joined(*events, *others))
+        assert [(one.first_at, one.member_count) for one in found] == [(at(700 * number), 3) for number in range(200)]
+
+    def test_a_block_goes_by_its_own_time_not_by_that_of_the_line_before_it(self) -> None:
+        found = incidents(joined(detected(0, 1), detected(3000, 2), scan(2999, logged_at=at(1), time_basis="previous_line")))
+        assert [one.member_count for one in found] == [1, 2]
+        assert kinds(detected(0), scan(0, started_at=None, logged_at=at(1))) == [["evtx_detection", "mplog_resource_scan"]]
+
     def test_a_detection_takes_one_entry_at_most(self) -> None:
         found = incidents(joined(acted(0), entry(1, 1), entry(2, 2)))
         assert [one.quarantine_ids for one in found] == [(quarantine(1),), (quarantine(2),)]
@@ -291,7 +303,7 @@ class TestFlow:
     def test_a_record_offered_twice_is_one_member_and_leaves_twice(self) -> None:
         out = joined(detected(0), detected(0))
         assert [one.correlation is not None for one in out] == [True, True, False]
-        assert out[-1].payload.member_count == 1  # type: ignore[attr-defined]
+        assert out[-1].payload.member_count == 1
 
     def test_nothing_held_gives_nothing(self) -> None:
         assert joined() == []
