@@ -27,20 +27,28 @@ def explain(file: str, number: int, case: str, host: str | None, evtx_engine: st
     from exporter.mapping.explain import explain as origins
 
     record = _find(file, number, host, evtx_engine)
-    if record is None:
-        raise click.UsageError(f"`{file}` has no record {number}")
-    offset = "" if record.offset is None else f"@{record.offset}"
-    click.echo(printable(f"{record.payload.kind} from {record.source.path}{offset}, integrity {record.integrity.verdict.value}"))
+    name = record.source.path.rpartition("/")[2]
+    where = f" ← {name}@{record.offset}"
+    click.echo(printable(f"{record.payload.kind} from {record.source.path}, offset {record.offset}, {_integrity(record)}"))
     for origin in origins(make_mapper(case), record):
-        click.echo(printable(f"{origin.field} = {_short(origin.value)}  ← {origin.how}{_sources(origin.attributes)}  ({origin.place})"))
+        sources = _sources(origin.attributes) + where if origin.attributes else ""
+        click.echo(printable(f"{origin.field} = {_short(origin.value)}  ← {origin.how}{sources}  ({origin.place})"))
     return 0
 
 
+def _integrity(record: Any) -> str:
+    return f"integrity {record.integrity.verdict.value} ({record.integrity.check})"
+
+
 def _find(path: str, number: int, host: str | None, evtx_engine: str) -> Any:
+    seen = []
     for ordinal, record in enumerate(_records(path, host, evtx_engine), 1):
-        if number == (record.number if record.collector == "evtx" else ordinal):
+        own = record.payload.record_id if record.collector == "evtx" else ordinal
+        if own == number:
             return record
-    return None
+        seen.append(own)
+    numbers = f"its records are {min(seen)} to {max(seen)}" if seen else "it has none"
+    raise click.UsageError(f"`{path}` has no record {number}: {numbers}")
 
 
 def _records(path: str, host: str | None, evtx_engine: str) -> Iterator[Any]:

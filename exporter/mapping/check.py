@@ -10,7 +10,7 @@ from exporter.mapping.ecs import EcsField, allowed_types
 from exporter.mapping.formatter import check as check_formatter
 from exporter.mapping.mapper import all_fields, with_kind
 from exporter.mapping.references import annotation
-from exporter.mapping.schema import MappingSet, RecordMapping, Rule
+from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule
 from exporter.mapping.transforms import TRANSFORMS
 from exporter.records import Payload
 
@@ -49,7 +49,7 @@ def _shared_data_types(mappings: MappingSet) -> list[str]:
 def _record(mapping: RecordMapping, kind: type[Payload], mappings: MappingSet, fields: Mapping[str, EcsField]) -> Iterator[str]:
     for time in mapping.timestamps:
         for attribute in (time.attribute, time.digits):
-            if attribute is not None and attribute not in kind.__struct_fields__:
+            if attribute is not None and attribute not in (*kind.__struct_fields__, *DIGITS):
                 yield f"{time.place}: {kind.__name__} has no attribute `{attribute}`"
     for rule in (*mapping.ecs, *mapping.attributes):
         yield from _rule(rule, kind, mappings)
@@ -67,7 +67,7 @@ def _rule(rule: Rule, kind: type[Payload], mappings: MappingSet) -> Iterator[str
             annotation(reference, kind)
         except LookupError as error:
             yield f"{rule.place}: `{rule.field}`: {error.args[0]}"
-    if rule.via is not None and rule.via not in TRANSFORMS:
+    if rule.via is not None and rule.via not in TRANSFORMS and rule.via not in DIGITS:
         yield f"{rule.place}: `{rule.field}`: no transform is called `{rule.via}`"
     if rule.values is not None and rule.values not in mappings.values:
         yield f"{rule.place}: `{rule.field}`: there is no values/{rule.values}.yaml"
@@ -80,7 +80,7 @@ def _field(rule: Rule, kind: type[Payload], fields: Mapping[str, EcsField]) -> I
         return
     if rule.const is not None and isinstance(rule.const, list) != field.array:
         yield f"{rule.place}: `{rule.field}` is {'an array' if field.array else 'no array'}"
-    if rule.via or rule.values or not rule.attributes or rule.attributes[0].startswith("time."):
+    if (rule.via and rule.via not in DIGITS) or rule.values or not rule.attributes or rule.attributes[0].startswith("time."):
         return
     try:
         found = annotation(rule.attributes[0], kind)

@@ -12,7 +12,7 @@ import orjson
 
 from exporter.mapping.ecs import EcsField
 from exporter.mapping.references import Run, expression
-from exporter.mapping.schema import RecordMapping, Rule, ValueTable
+from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
 from exporter.records import Payload
 from exporter.times import iso, usable
@@ -88,10 +88,9 @@ class Compiler:
     def _leaf(self, rule: Rule, kind: type[Payload], target: str) -> Iterator[str]:
         field = self._fields[rule.field]
         yield f"    v = {self._value(rule, kind)}"
-        if field.type in ("date", "date_nanos") and not rule.via and not rule.attributes[0].startswith("time."):
+        if field.type in ("date", "date_nanos") and not rule.attributes[0].startswith("time."):
             yield "    if v is not None:"
-            digits = f", {expression(rule.attributes[1], kind)}" if len(rule.attributes) > 1 else ""
-            yield f"        if usable(v): {target} = iso(v{digits})"
+            yield f"        if usable(v): {target} = iso(v, {self._digits(rule, kind)})"
             yield f"        else: raw[{rule.attributes[0]!r}] = str(v)"
         elif field.type == "long":
             yield f"    if v is not None and {LONG_MIN} <= v <= {LONG_MAX}: {target} = v"
@@ -103,13 +102,19 @@ class Compiler:
         else:
             yield f"    if v: {target} = v"
 
+    def _digits(self, rule: Rule, kind: type[Payload]) -> str:
+        """How exact a date is: `via`, or a second attribute, or FILETIME's seven digits."""
+        if len(rule.attributes) > 1:
+            return expression(rule.attributes[1], kind)
+        return str(DIGITS[rule.via] if rule.via else 7)
+
     def _value(self, rule: Rule, kind: type[Payload]) -> str:
         sources = [expression(reference, kind) for reference in rule.attributes]
         if rule.values in self._named_defaults:
             return f"values_{rule.values}(w := {sources[0]}) or default_{rule.values}.format(w)"
         if rule.values:
             return f"values_{rule.values}({sources[0]}, default_{rule.values})"
-        if not rule.via:
+        if not rule.via or rule.via in DIGITS:
             return sources[0]
         call = f"via_{rule.via}({', '.join(sources)})"
         return call if len(sources) > 1 else f"None if (w := {sources[0]}) is None else via_{rule.via}(w)"

@@ -49,9 +49,16 @@ def flatten(document: Mapping[str, Any], leaves: frozenset[str] = frozenset(), p
 def _origin(field: str, value: Any, rule: Rule | None, mapped: MappedRecord, mapper: Mapper, place: str) -> FieldOrigin:
     if rule is None:
         return FieldOrigin(field=field, value=value, attributes=(), how=_BUILT_IN.get(field, "not usable as it is (C2, C8)"), place=place)
-    raw = tuple((name, resolve(name, mapped.record, mapped.moment, mapper.run)) for name in rule.attributes)
+    raw = tuple(_raw(name, mapped, mapper) for name in rule.attributes)
     how = "const" if not raw else rule.via or (f"values/{rule.values}" if rule.values else "as it is")
     return FieldOrigin(field=field, value=value, attributes=raw, how=how, place=rule.place)
+
+
+def _raw(name: str, mapped: MappedRecord, mapper: Mapper) -> tuple[str, Any]:
+    """An attribute and its value; for the primary time, the attribute that it was taken from."""
+    if name == "time.text" and mapped.moment.attribute is not None:
+        name = mapped.moment.attribute
+    return name, resolve(name, mapped.record, mapped.moment, mapper.run)
 
 
 _BUILT_IN = {"message": "formatter", "tags": "time_unusable: a time of this record is none"}

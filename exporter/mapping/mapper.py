@@ -12,7 +12,7 @@ from exporter.mapping.compile import LONG_MAX, LONG_MIN, CompiledKind, Compiler
 from exporter.mapping.ecs import EcsField, ecs_fields
 from exporter.mapping.formatter import Formatter, compile_formatter
 from exporter.mapping.references import Moment, Run
-from exporter.mapping.schema import MappingSet, RecordMapping, Rule
+from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
 from exporter.records import Payload, Record, Row, Verdict, event_id
 from exporter.text import clean
 from exporter.times import iso, usable
@@ -83,11 +83,12 @@ class MappedRecord:
         for time in self._kind.mapping.timestamps:
             ticks = getattr(payload, time.attribute)
             if usable(ticks):
-                digits = getattr(payload, time.digits) if time.digits else 7
-                return Moment(id=self.id, text=iso(ticks, digits), basis="record", tags=tags)
+                return Moment(id=self.id, text=iso(ticks, _digits(time, payload)), basis="record", tags=tags, attribute=time.attribute)
         modified = record.source.modified_at
         if modified is not None and usable(modified):
-            return Moment(id=self.id, text=iso(modified), basis="source_mtime", tags=(*tags, "no_event_time"))
+            return Moment(
+                id=self.id, text=iso(modified), basis="source_mtime", tags=(*tags, "no_event_time"), attribute="source.modified_at"
+            )
         return Moment(id=self.id, text=iso(self._mapper.run.now), basis="ingest", tags=(*tags, "no_event_time"))
 
     def document(self) -> bytes:
@@ -95,7 +96,7 @@ class MappedRecord:
         compiled, record = self._kind.compiled, self.record
         body = compiled.body(record, record.payload, self.moment)
         attributes = compiled.message_attributes(record, record.payload, self.moment)
-        body["message"] = self._kind.own.message(attributes) or self._kind.mapping.kind
+        body["message"] = self._kind.own.message(raw) or self._kind.mapping.kind
         body["event"] = body.pop("event")
         try:
             encoded = orjson.dumps(body)
@@ -111,9 +112,10 @@ class MappedRecord:
         if not times:
             return ()
         record, kind = self.record, self._kind
-        attributes = cleaned(kind.compiled.attributes(record, record.payload, self.moment))
-        message = clean(kind.own.message(attributes)) or kind.mapping.kind
-        short = clean(kind.own.short_message(attributes)) or message
+        raw = kind.compiled.attributes(record, record.payload, self.moment)
+        attributes = cleaned(raw)
+        message = clean(kind.own.message(raw)) or kind.mapping.kind
+        short = clean(kind.own.short_message(raw)) or message
         return [
             Row(
                 ticks=ticks,
@@ -121,8 +123,8 @@ class MappedRecord:
                 data_type=kind.plaso.data_type,
                 message=message,
                 short_message=short,
-                plaso_message=clean(kind.plaso.message(attributes)),
-                plaso_short_message=clean(kind.plaso.short_message(attributes)),
+                plaso_message=clean(kind.plaso.message(raw)),
+                plaso_short_message=clean(kind.plaso.short_message(raw)),
                 source_short=kind.plaso.short_source,
                 source_long=kind.plaso.source,
                 hostname=clean(record.host),
@@ -144,6 +146,12 @@ class MappedRecord:
             if usable(ticks):
                 found.setdefault(ticks, time.description)
         return found
+
+
+def _digits(time: Time, payload: Payload) -> int:
+    if time.digits is None:
+        return 7
+    return DIGITS[time.digits] if time.digits in DIGITS else int(getattr(payload, time.digits))
 
 
 def _tags(record: Record) -> tuple[str, ...]:

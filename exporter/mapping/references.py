@@ -19,12 +19,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A record's primary time as text, where it comes from (`record`, `source_mtime`, `ingest`), the document's id and tags."""
+    """A record's primary time as text, its `basis` (`record`, `source_mtime`, `ingest`) and attribute, the document's id and tags."""
 
     id: str
     text: str
     basis: str
     tags: tuple[str, ...]
+    attribute: str | None = None
 
 
 NAMESPACES: dict[str, tuple[str, type[msgspec.Struct]]] = {

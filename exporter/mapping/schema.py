@@ -6,6 +6,10 @@ from typing import Any
 import msgspec
 
 
+DIGITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6}
+"""What `via` may say of a date, and `digits` of a timestamp: how exact the source is (E2); FILETIME's seven digits otherwise."""
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """How one field gets its value: `const`, or attributes (`from`) through an optional value table (`values`) or transform (`via`)."""
 
@@ -18,7 +22,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Time(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a record's times, with plaso's words for it; `digits` names the attribute that says how exact it is."""
+    """One of a record's times, with plaso's words for it; `digits` names the attribute that says how exact it is, or says it (see `DIGITS`)."""
 
     attribute: str
     description: str
