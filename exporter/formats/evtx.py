@@ -35,8 +35,9 @@ PROVIDER = "Microsoft-Windows-Windows Defender"
 PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 OTHER_PROVIDERS = "other providers"
 _GUID_BYTES = UUID(PROVIDER_GUID).bytes_le
-_NAME = re.compile(re.escape("Windows Defender".encode("utf-16-le")))
-_OWN = re.compile(re.escape(PROVIDER.encode("utf-16-le")) + b"|" + re.escape(_GUID_BYTES), re.DOTALL)
+# by `re`: bytes.find is several times slower on UTF-16
+_NAME = re.compile(re.escape(PROVIDER.encode("utf-16-le")))
+_OWN = re.compile(_NAME.pattern + b"|" + re.escape(_GUID_BYTES))
 _ZEROS = bytes(CHUNK)
 _KINDS = 200
 _NEWEST = 4
