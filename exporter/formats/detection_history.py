@@ -24,6 +24,7 @@ import msgspec
 from exporter.errors import FormatError
 from exporter.formats import resources as resource_lists
 from exporter.formats.history_values import BLOCK, GUID, INT, KNOWN, LONG, TEXT, TIME, Tracked, Value, Values, tracking
+from exporter.formats.mplog_lines import internal_command_line
 from exporter.formats.resources import Resource
 from exporter.records import UNVERIFIABLE, Integrity, Item, Parsed, Payload, Rejected, Tally, Verdict
 
@@ -44,7 +45,8 @@ class TrackedResource(msgspec.Struct, frozen=True, kw_only=True):
 class DetectionHistory(Payload, frozen=True, kw_only=True):
     """One file; names as in formats-quarantine.md section 3.
 
-    Hashes, size, SigSeq and tracking start are those of the first `file` resource, else of the first resource that has them.
+    Hashes, size, SigSeq and tracking start are those of the first `file` resource, else of the first resource that has them; a command
+    line has its SigSeq in its `internalCmdLine` resource only.
     `quarantine_id` is all zeros where nothing was quarantined. `unknown` also holds values of unknown type, as hex.
     """
 
@@ -288,11 +290,15 @@ class _Reader:
 def _promoted(tracked: tuple[TrackedResource, ...]) -> dict[str, Any]:
     ordered = sorted(tracked, key=lambda resource: resource.type != "file")
     found: dict[str, Any] = {}
+    commands: list[int | None] = []
     for resource in ordered:
         for name, key in _PROMOTED.items():
             value = _usable(name, resource.tracking.get(key))
             if value is not None:
                 found.setdefault(name, value)
+        if resource.type == "internalCmdLine":
+            commands.append(internal_command_line(resource.location)[1])
+    found.setdefault("sig_seq", next((sequence for sequence in commands if sequence is not None), None))
     return found
 
 

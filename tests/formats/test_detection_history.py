@@ -1,5 +1,6 @@
 """DetectionHistory: every value of the real files, both layouts, every kind of damage."""
 
+import base64
 import json
 import struct
 import subprocess
@@ -272,6 +273,17 @@ def test_a_second_list_of_resources_is_kept_and_listed() -> None:
     payload = history(parsed(build_detection_history(sample(more_resources=more))))
     assert payload.more_resources == more
     assert [resource.value for resource in payload.resources][-1] == "HKLM\\x"
+
+
+def test_a_command_line_has_its_sigseq_in_the_internal_resource() -> None:
+    blob = struct.pack("<IIQQ", 1, 2147519003, 0, 0x2667F2C45E4D) + bytes(84)
+    value = f"i {base64.b64encode(blob).decode()} 3 3 cmd dir"
+    tracked = tuple(
+        TrackedResource(type=kind, location=place, flags=0, tracking={}, tracking_layout="size")
+        for kind, place in (("CmdLine", "cmd dir"), ("internalCmdLine", value))
+    )
+    assert history(parsed(build_detection_history(sample(tracked=tracked)))).sig_seq == 0x2667F2C45E4D
+    assert history(parsed(build_detection_history(sample(tracked=tracked[:1])))).sig_seq is None
 
 
 def test_a_name_that_is_not_the_detection_is_noticed_and_braces_and_case_are_not() -> None:
