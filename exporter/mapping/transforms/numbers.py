@@ -77,6 +77,14 @@ def braced_lower(guid: str) -> str:
     return f"{{{guid.lower()}}}"
 
 
+def some_guid(guid: str) -> str | None:
+    """Without the one of zeros, which Windows writes for "none": DetectionHistory of what was never quarantined.
+
+    >>> some_guid("00000000-0000-0000-0000-000000000000")
+    """
+    return guid if guid.strip("0-") else None
+
+
 def lower(value: str) -> str:
     """
     >>> lower("A6C8")
