@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.synthetic.case import write_case
+from tests.line import Exported, export
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("DEFENDER_EXPORTER_SHARED", ROOT.parent / "shared"))
 PEERS = Path(os.environ.get("DEFENDER_EXPORTER_PEERS", ROOT / ".peers"))
@@ -46,3 +49,18 @@ def peer():
         raise AssertionError
 
     return find
+
+
+@pytest.fixture(scope="session")
+def case_folder(tmp_path_factory) -> Path:
+    """The evidence of the synthetic case, without its truth file."""
+    folder = tmp_path_factory.mktemp("case") / "evidence"
+    write_case(folder)
+    (folder / "truth.json").unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(case_folder, tmp_path_factory) -> Exported:
+    """The synthetic case, exported to every sink."""
+    return export(case_folder, tmp_path_factory.mktemp("demo"))
