@@ -245,12 +245,14 @@ def test_a_damaged_tracking_block_costs_only_its_own_rest() -> None:
     assert "4294967295 are announced at offset" in item.incomplete
 
 
-@pytest.mark.parametrize("layout", ["header20", "size"])
-def test_a_block_of_the_other_layout_than_its_flags_say_is_damage(layout: str) -> None:
+@pytest.mark.parametrize(("layout", "reason"), [("header20", "says that it has 1 at offset"), ("size", "not the one its flags announce")])
+def test_a_block_of_the_other_layout_than_its_flags_say_is_damage(layout: str, reason: str) -> None:
     flags = 1 if layout == "header20" else 0x10000001
     resource = TrackedResource(type="file", location="C:\\a", flags=flags, tracking={"a": 1}, tracking_layout=layout)
     item = parsed(build_detection_history(sample(tracked=(resource,))))
     assert item.integrity.verdict is Verdict.FAILED
+    assert item.incomplete is not None
+    assert reason in item.incomplete
     assert history(item).tracked[0].tracking == {}
     assert history(item).user == "LAB\\analyst"
 
@@ -265,7 +267,27 @@ def test_a_repeated_key_is_kept_under_a_name_of_its_own() -> None:
 
 
 def test_values_behind_the_known_end_are_kept() -> None:
-    assert history(parsed(build_detection_history(sample(tail=(0, 0, 0, 0, 1, 7, "new"))))).tail == (0, 0, 0, 0, 1, 7, "new")
+    guid = struct.pack("<II", 16, 0x1E) + bytes(16)
+    foreign = struct.pack("<II", 2, 0xE1) + b"\xab\xcd" + bytes(6)
+    data = build_detection_history(sample(tail=(0, 0, 0, 0, 1, 7, "new"))) + guid + foreign
+    assert history(parsed(data)).tail == (0, 0, 0, 0, 1, 7, "new", "00000000-0000-0000-0000-000000000000", "abcd")
+
+
+def test_a_value_of_the_wrong_size_ends_the_reading_with_what_was_read() -> None:
+    data = build_detection_history(sample(severity_id=5, category_id=0x55))
+    place = data.index(struct.pack("<III", 4, 6, 0x55))
+    item = parsed(data[:place] + b"\3" + data[place + 1 :])
+    assert item.incomplete == f"category_id of type 0x06 has 3 bytes instead of 4 at offset {place}"
+    assert (history(item).severity_id, history(item).category_id) == (5, None)
+
+
+def test_half_a_character_ends_the_reading_with_what_was_read() -> None:
+    data = build_detection_history(sample(state=2))
+    user = struct.pack("<II", 24, 0x15) + "LAB\\analyst\0".encode("utf-16-le")
+    place = data.index(user)
+    item = parsed(data[:place] + b"\x17" + data[place + 1 :])
+    assert item.incomplete == f"text of 23 bytes ends inside a character at offset {place}"
+    assert (history(item).state, history(item).user) == (2, None)
 
 
 def test_a_second_list_of_resources_is_kept_and_listed() -> None:
