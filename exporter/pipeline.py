@@ -1,6 +1,7 @@
 """The main job: collectors → correlator → mapping → sinks, one host after the other, every loss counted."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Protocol
 
 import msgspec
@@ -54,6 +55,7 @@ class Pipeline:
         self._hashed = hashed
         self._position = 0
         self._collectors: dict[str, Collector] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
         self.report = report
 
     def run(self, discovery: Discovery) -> RunReport:
@@ -71,11 +73,11 @@ class Pipeline:
     def _host(self, host: Host) -> None:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
         self.report.hosts.append(report)
-        correlator = Correlator(self._mapper.run.case, host.name)
-        for name, file in host.files:
-            for record in self._file(name, file, report):
-                self._emit_all(correlator.offer(record), report)
-        self._emit_all(correlator.finish(), report)
+        with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
+            for name, file in host.files:
+                for record in self._file(name, file, report):
+                    self._emit_all(correlator.offer(record), report)
+            self._emit_all(correlator.finish(), report)
 
     def _file(self, name: str, file: EvidenceFile, host: HostReport) -> Iterator[Record]:
         """The records of one file; its losses go their own way."""
@@ -164,8 +166,11 @@ class Pipeline:
 
     def _note(self, letter: DeadLetter) -> None:
         self.report.dead_letters += 1
-        where = f"{letter.source}: {letter.reason}"
-        if where in self.report.reasons or len(self.report.reasons) < _SHOWN_REASONS:
+        known = (letter.source, letter.reason)
+        if known not in self._reasons and len(self._reasons) < _SHOWN_REASONS:
+            place = letter.source if letter.offset is None else f"{letter.source}@{letter.offset}"
+            self._reasons[known] = f"{place}: {letter.reason}"
+        if where := self._reasons.get(known):
             self.report.reasons[where] = self.report.reasons.get(where, 0) + 1
 
     def _note_incident(self, record: Record, host: HostReport) -> None:

@@ -51,7 +51,10 @@ class SinkReport(msgspec.Struct, kw_only=True):
 
 
 class RunReport(msgspec.Struct, kw_only=True):
-    """A whole run. `incidents` holds the first ones only; hosts count them all."""
+    """A whole run. `incidents` holds the first ones only; hosts count them all.
+
+    `reasons` are losses as `file@offset: reason` with their number; the offset is that of the first one.
+    """
 
     case: str
     evidence: list[str]
