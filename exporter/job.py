@@ -74,6 +74,7 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     targets = [parse_target(text) for text in job.to]
     dead_letters = job.dead_letters or _beside(targets) / "dead-letters.ndjson"
     _keep_out_of_evidence(job, [*(Path(target.target) for target in targets if target.target != "-"), dead_letters])
+    _keep_apart(targets)
     settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary)
     report = RunReport(case=job.case, evidence=list(job.evidence))
     with discovered(job.evidence, job.host) as discovery:
@@ -114,6 +115,16 @@ def _run(pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkR
 
 def _beside(targets: Sequence[SinkTarget]) -> Path:
     return next((Path(target.target).parent for target in targets if target.target != "-"), Path())
+
+
+def _keep_apart(targets: Sequence[SinkTarget]) -> None:
+    """Refuse two sinks on one target: the second would replace what the first wrote."""
+    seen: set[str] = set()
+    for target in targets:
+        place = target.target if target.target == "-" else str(Path(target.target).resolve())
+        if place in seen:
+            raise ConfigurationError(f"two sinks write to `{target.target}`")
+        seen.add(place)
 
 
 def _keep_out_of_evidence(job: Job, outputs: list[Path]) -> None:

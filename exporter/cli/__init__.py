@@ -8,7 +8,7 @@ import click
 
 from exporter import __version__
 from exporter.cli import exit_codes
-from exporter.errors import ConfigurationError, EvidenceError, ExporterError, LockHeld, SinkRefused, SinkUnavailable
+from exporter.errors import ConfigurationError, EvidenceError, ExporterError, LockHeld, ReaderGone, SinkRefused, SinkUnavailable
 from exporter.text import printable
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
 
 _CODES: tuple[tuple[type[ExporterError], int], ...] = (
     (ConfigurationError, exit_codes.CONFIGURATION),
+    (ReaderGone, exit_codes.INTERRUPTED),
     (SinkRefused, exit_codes.CONFIGURATION),
     (SinkUnavailable, exit_codes.UNAVAILABLE),
     (LockHeld, exit_codes.LOCKED),

@@ -108,6 +108,9 @@ def _pairs(mapping: RecordMapping, mappings: MappingSet) -> Iterator[str]:
         for kind in types:
             if kind not in allowed:
                 yield f"{rules['event.type'].place}: event.type `{kind}` does not go with event.category {categories}"
+        for category in categories:
+            if not allowed_types(category).intersection(types):
+                yield f"{rules['event.type'].place}: none of the event.type {types} goes with event.category `{category}`"
 
 
 def _combinations(category: Rule, kind: Rule, mappings: MappingSet) -> Iterator[tuple[list[str], list[str]]]:

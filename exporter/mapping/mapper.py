@@ -96,7 +96,7 @@ class MappedRecord:
         compiled, record = self._kind.compiled, self.record
         body = compiled.body(record, record.payload, self.moment)
         attributes = compiled.message_attributes(record, record.payload, self.moment)
-        body["message"] = self._kind.own.message(raw) or self._kind.mapping.kind
+        body["message"] = self._kind.own.message(attributes) or self._kind.mapping.kind
         body["event"] = body.pop("event")
         try:
             encoded = orjson.dumps(body)
@@ -134,6 +134,7 @@ class MappedRecord:
                 event_id=f"{self.id}-{description.lower().replace(' ', '_')}",
                 tags=self.moment.tags,
                 attributes=attributes,
+                message_attributes=kind.plaso.used,
                 order=(record.source.path, record.offset or 0),
             )
             for ticks, description in times.items()

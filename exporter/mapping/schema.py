@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-
 DIGITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6}
 """What `via` may say of a date, and `digits` of a timestamp: how exact the source is (E2); FILETIME's seven digits otherwise."""
 
@@ -22,7 +21,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Time(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a record's times, with plaso's words for it; `digits` names the attribute that says how exact it is, or says it (see `DIGITS`)."""
+    """One of a record's times in plaso's words; `digits` names the attribute that says how exact it is, or says it (see `DIGITS`)."""
 
     attribute: str
     description: str

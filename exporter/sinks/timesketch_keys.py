@@ -14,13 +14,15 @@ from exporter.sinks.timeline import RowRefused
 
 INTEGERS = frozenset(
     {
-        *("correlation_tier", "event_identifier", "event_level", "event_version", "member_count", "message_identifier", "offset"),
+        *("correlation_tier", "event_identifier", "event_level", "event_version", "message_identifier", "offset"),
         *("record_number", "size", "threat_id", "utc_offset"),
     }
 )
-LISTS = frozenset(["container_filenames", "resources", "strings", "web_filenames"])
+LISTS = frozenset(["resources", "strings"])
 RENAMED = {"md5": "md5_hash", "sha1": "sha1_hash", "sha256": "sha256_hash"}
 """Timesketch's analyzers look for these names (T6)."""
+LEFT_OUT = frozenset(["container_filenames", "filename", "host_and_user", "web_filenames"])
+"""plaso's words for its own formatter; the same values stand in `path`, `username` and `resources`, and keys are few (T8)."""
 OWN_KEYS = frozenset(
     {
         *("message", "datetime", "timestamp", "timestamp_desc", "filetime", "data_type", "source_short", "source_long"),
@@ -58,7 +60,7 @@ class KeyRules:
         return attributes
 
     def _fit(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        fitted = dict(fit(name, value) for name, value in attributes.items())
+        fitted = dict(fit(name, value) for name, value in attributes.items() if name not in LEFT_OUT)
         for name in fitted.keys() - self._keys:
             self._admit(name)
         if all(fitted.get(name) is value for name, value in attributes.items()):

@@ -108,11 +108,6 @@ def test_a_surrogate_and_a_nul_are_cleaned(mapper: Mapper) -> None:
     assert document["file"]["path"] == "C:\\\ufffd\u2400x"
 
 
-def test_all_rows_together_have_few_enough_attributes(mapper: Mapper) -> None:
-    names = {rule.field for kind in mapper.kinds.values() for rule in kind.mapping.attributes}
-    assert len(names) <= 80
-
-
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(exporter.mapping.transforms.__path__)])
 def test_the_examples_of_the_transforms_are_true(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"exporter.mapping.transforms.{name}"))

@@ -29,6 +29,23 @@ def collect(*values: Any) -> list[str]:
     return list(found)
 
 
+def details(*values: str | None) -> str | None:
+    """What is there, as one text.
+
+    >>> details(None, "a", "b")
+    'a; b'
+    """
+    return "; ".join(value for value in values if value) or None
+
+
+def change(setting: str | None, old: str | None, new: str | None) -> str | None:
+    """
+    >>> change("x", None, "1")
+    'x from [] to [1]'
+    """
+    return f"{setting or ''} from [{old or ''}] to [{new or ''}]".lstrip() if setting or old or new else None
+
+
 def joined(values: Iterable[str]) -> str:
     """
     >>> joined(("a", "b"))
