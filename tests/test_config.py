@@ -1,0 +1,68 @@
+"""The example of the settings is what the code knows, and wrong settings are named."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from exporter.cli import cli, exit_codes
+from exporter.cli.export import export
+from exporter.config import read_config
+from exporter.data import folder
+from exporter.errors import ConfigurationError
+
+EXAMPLE = folder("config") / "exporter.example.toml"
+OPTIONS = {parameter.name.replace("_", "-"): parameter for parameter in export.params if parameter.name not in ("evidence", "config")}
+
+
+def test_the_example_names_every_option_and_no_other() -> None:
+    text = EXAMPLE.read_text("utf-8")
+    assert set(re.findall(r"^#? ?([a-z-]+) = ", text, re.MULTILINE)) == set(OPTIONS)
+
+
+def test_the_values_of_the_example_are_the_defaults() -> None:
+    values = tomllib.loads(EXAMPLE.read_text("utf-8"))["export"]
+    assert values == {name: parameter.to_info_dict()["default"] for name, parameter in OPTIONS.items() if name in values}
+    without = {name for name, parameter in OPTIONS.items() if name not in values}
+    assert all(OPTIONS[name].required or OPTIONS[name].to_info_dict()["default"] is None for name in without)
+
+
+def test_every_option_of_the_example_has_a_line_of_comment() -> None:
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    places = [number for number, line in enumerate(lines) if re.match(r"^#? ?[a-z-]+ = ", line)]
+    assert all(re.match(r"^# [A-Z]", lines[number - 1]) for number in places)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("[export]\ncolour = 1", "unknown key `colour`"), ("[exprot]\n", "unknown table `exprot`"), ("[export", "export.toml")],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "export.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError, match=re.escape(expected)):
+        read_config(path, {"export": frozenset(OPTIONS)})
+
+
+def test_option_wins_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "settings.toml"
+    out = tmp_path / "from-file.ndjson"
+    path.write_text(f"[export]\ncase = 'from-file'\nto = ['ecs:{out.as_posix()}']\n", "utf-8")
+    evidence = tmp_path / "evidence" / "Entries"
+    evidence.mkdir(parents=True)
+    (evidence / "{80008A1B-0000-0000-7065-3EA2B161B275}").write_bytes(b"")
+
+    def case(*arguments: str) -> str:
+        out.unlink(missing_ok=True)
+        result = CliRunner().invoke(
+            cli, ["export", str(evidence.parent), "--config", str(path), "--force", *arguments], standalone_mode=False
+        )
+        assert result.return_value == exit_codes.DAMAGED, result.output
+        return re.search(r'"case_id":"([^"]+)"', out.read_text("utf-8"))[1]
+
+    assert case() == "from-file"
+    monkeypatch.setenv("DEFENDER_EXPORTER_EXPORT_CASE", "from-environment")
+    assert case() == "from-environment"
+    assert case("--case", "from-option") == "from-option"
