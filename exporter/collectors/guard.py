@@ -53,13 +53,18 @@ def load(name: str) -> Collector:
 
 
 def collect(collector: Collector, file: EvidenceFile, host: str, settings: Settings) -> Iterator[Collected]:
-    """Records and losses of one file, and at the end its counts. Raises nothing that the file could cause."""
+    """Records and losses of one file, and at the end its counts. Raises nothing that the file could cause.
+
+    An incomplete record is emitted, and what it lacks is a loss of no unit.
+    """
     counts = FileCounts()
     source = Source(file.path, file.evidence, file.size, file.modified_at, file.volume, file.snapshot)
     try:
         for item in collector.read(file, settings):
             if isinstance(item, Parsed):
                 yield _record(collector, item, file, source, host, counts)
+                if item.incomplete is not None:
+                    yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)
             elif isinstance(item, Rejected):
                 counts.rejected += item.units
                 yield _letter(collector, item, source, host)

@@ -3,6 +3,7 @@
 import msgspec
 
 from exporter.collectors.guard import FileCounts
+from exporter.records import Verdict
 from exporter.sinks import Counts
 
 
@@ -70,5 +71,6 @@ class RunReport(msgspec.Struct, kw_only=True):
 
     @property
     def damaged(self) -> bool:
-        """True when something was lost, refused or could not be accounted for."""
-        return bool(self.dead_letters or self.unbalanced)
+        """True when something was lost, refused, altered (a failed integrity check) or could not be accounted for."""
+        altered = any(file.counts.verdicts.get(Verdict.FAILED) for file in self.files)
+        return bool(self.dead_letters or self.unbalanced or altered)

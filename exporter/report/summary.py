@@ -71,5 +71,9 @@ def _losses(report: RunReport) -> Iterator[str]:
         yield from (f"  {where}" + (f" (×{number})" if number > 1 else "") for where, number in shown)
         if len(report.reasons) > len(shown):
             yield f"  … and {len(report.reasons) - len(shown)} more"
+    failed = [(file.path, number) for file in report.files if (number := file.counts.verdicts.get("failed"))]
+    yield from (f"FAILED integrity: {number} record(s) of {path}" for path, number in failed[:_SHOWN])
+    if len(failed) > _SHOWN:
+        yield f"  … and those of {len(failed) - _SHOWN} more file(s)"
     for line in report.unbalanced:
         yield f"NOT ACCOUNTED FOR: {line}"
