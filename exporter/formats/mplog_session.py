@@ -20,6 +20,7 @@ from exporter.formats.mplog_records import Session
 _STARTED = "Started On "
 _INSTALLED = "OS install time: "
 _CURRENT = "Current time: "
+_STARS = "****"
 _DIRTY = "DirtyShutdownDetected: "
 
 
@@ -43,7 +44,7 @@ class SessionBlock:
             self._current = header_ticks(text.removeprefix(_CURRENT))
             self._since_boot = number(text.partition("(")[2].partition(" ms since boot")[0])
             return Step.LAST
-        elif kind not in (kinds.ROW, kinds.SESSION_DETAIL):
+        elif kind != kinds.SESSION_DETAIL and not text.startswith(_STARS):
             return Step.FOREIGN
         return Step.MORE
 

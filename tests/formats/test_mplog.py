@@ -148,7 +148,46 @@ def test_a_header_that_is_cut_is_emitted_and_leaves_the_offset_unknown():
 
 def test_started_on_alone_opens_a_session_without_product():
     session = payload_of(*HEADER[2:])
-    assert (session.product, session.utc_offset) == (None, -300)
+    assert (session.product, session.product_guid, session.utc_offset) == (None, None, -300)
+
+
+def test_a_header_without_started_on_says_so():
+    (session,) = records_of(encoded(HEADER[1], *HEADER[3:]))
+    assert (session.payload.utc_offset, session.payload.logged_at) == (None, START)
+    assert session.incomplete.startswith("no `Started On`")
+
+
+@pytest.mark.parametrize("block", [HEADER[1:], SCAN, ACTIONS], ids=["session", "scan", "actions"])
+@pytest.mark.parametrize("after", ["free text", "", "*" * 60, "Result:0", "Resource Path:C:\\y", "OS install time: x"])
+def test_a_finished_block_takes_no_line_after_its_last(block, after):
+    (record,) = records_of(encoded(*block, after, after))
+    assert (record.units, record.incomplete) == (len(block), None)
+
+
+@pytest.mark.parametrize(
+    ("block", "lacking"),
+    [(HEADER[1:4], "no `Current time`"), (SCAN[:9], "no `End Scan`"), (ACTIONS[:9], "no `Finished threat actions`")],
+    ids=["session", "scan", "actions"],
+)
+@pytest.mark.parametrize("next_lines", [HEADER, (STAMPED, *HEADER[1:])], ids=["row", "stamp"])
+def test_an_unfinished_block_ends_before_the_next_header_or_stamp_and_says_what_it_lacks(block, lacking, next_lines):
+    first, second = records_of(encoded(*block, *next_lines))
+    assert (first.units, first.incomplete.partition(":")[0]) == (len(block), lacking)
+    assert second.units == 5
+
+
+def test_threat_actions_that_finish_without_a_result_say_so_and_take_no_other_line():
+    (record,) = records_of(encoded(*ACTIONS[:-1], "free text"))
+    assert (record.units, record.incomplete) == (len(ACTIONS) - 1, "no result: another record begins")
+
+
+def test_a_header_takes_no_line_that_is_not_its_own():
+    (session,) = records_of(encoded(*HEADER[1:3], "free text", *HEADER[3:]))
+    assert session.units == 2
+
+
+def test_a_path_without_a_schema_is_kept():
+    assert payload_of(SCAN[0], "Resource Path:C:\\x").scanned == (Resource("", "C:\\x"),)
 
 
 def test_a_scan_keeps_its_results_apart_and_its_times_are_utc():

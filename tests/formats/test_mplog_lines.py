@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from exporter.errors import FormatError
 from exporter.formats import mplog_kinds as kinds
 from exporter.formats.mplog_lines import (
+    LIST_LIMIT,
     RESOURCE_LIMIT,
     detection,
     detection_lacking,
@@ -100,6 +101,12 @@ def test_more_resources_than_the_limit_stay_in_the_last_one_and_the_record_says_
     assert len(record.resources) == RESOURCE_LIMIT
     assert record.resources[-1].value == "a;file:a;file:a"
     assert "not split" in detection_lacking(record)
+
+
+def test_resources_are_looked_for_in_a_bounded_text_and_nothing_of_the_rest_is_lost():
+    text = "file:" + "a" * LIST_LIMIT + ";file:b"
+    assert resource_list(text) == (Resource("file", text.removeprefix("file:")),)
+    assert "not split" in detection_lacking(read(kinds.DETECTION_EVENT, f"DETECTIONEVENT S T:X {text}"))
 
 
 def test_the_threat_id_of_a_behavior_comes_from_the_internal_command_line():
