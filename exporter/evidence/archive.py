@@ -130,7 +130,7 @@ class _Sieve:
     def is_collection(self, parts: Parts) -> bool:
         """Asked when all members have been seen."""
         above = (parts[:end] for end in range(len(parts)))
-        return not layouts.of_a_host(parts[:-1]) and not any(layouts.looks_like_drive(self._folders.get(folder, ())) for folder in above)
+        return layouts.drive(parts[:-1]) is None and not any(layouts.looks_like_drive(self._folders.get(folder, ())) for folder in above)
 
 
 def _in_order(path: Parts) -> tuple[Parts, Parts]:
@@ -141,7 +141,7 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
     sieve = _Sieve(reading.matcher)
     found: list[tuple[Parts, Hit | None, ZipMember]] = []
     with opener() as stream:
-        free = stream.seek(0, io.SEEK_END)
+        free = 2 * stream.seek(0, io.SEEK_END)  # twice, because the last member of a zip that was cut off claims more than is there
         for member in _members_of_zip(stream, reading.limits):
             if isinstance(member, Rejected):
                 yield rejected(shown, member.reason, member.offset)

@@ -115,7 +115,7 @@ class _Walk:
             self._list(folder, place, entries)
         except OSError as error:
             yield rejected(place.shown, f"folder cannot be listed to its end: {reason(error)}")
-        own = place.own or layouts.of_a_host(place.shown) or layouts.looks_like_drive(e.name for e in entries if e.kind == "folder")
+        own = place.own or layouts.drive(place.shown) is not None or layouts.looks_like_drive(e.name for e in entries if e.kind == "folder")
         for entry in sorted(entries):
             below = entry.below(place, own)
             if entry.hit and entry.kind == "file":

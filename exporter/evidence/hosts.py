@@ -102,26 +102,38 @@ def discover(
 
 
 def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_Root]:
-    roots: dict[tuple[str, ...], _Root] = {}
+    files: list[File] = []
     infos: dict[tuple[str, ...], File] = {}
     for found in tree.walk(tails):
         if isinstance(found, Rejected):
             rejected.append(msgspec.structs.replace(found, excerpt="/".join(filter(None, (tree.name, found.excerpt)))))
-            continue
-        folder = tuple(found.path.split("/")[:-1])
-        if CLIENT_INFO in found.tails:
-            infos[folder] = found
-            continue
-        prefix = layouts.collection(folder, tuple(filter(None, found.root.split("/"))))
+        elif CLIENT_INFO in found.tails:
+            infos[_folder(found)] = found
+        else:
+            files.append(found)
+    roots: dict[tuple[str, ...], _Root] = {}
+    drives = {folder[:end] for folder in map(_folder, files) if (end := layouts.drive(folder)) is not None}
+    for file in files:
+        drive = _drive_of(_folder(file), drives)
+        prefix = layouts.collection(tuple(filter(None, file.root.split("/")))) if drive is None else layouts.without_drive(drive)
         root = roots.setdefault(prefix, _Root(tree, prefix))
-        root.files.append(found)
-        root.windows = root.windows or layouts.windows_root(folder) is not None
-        root.floating = root.floating and not any("/" in tail for tail in found.tails)
+        root.files.append(file)
+        root.windows = root.windows or drive is not None
+        root.floating = root.floating and not any("/" in tail for tail in file.tails)
     for folder, file in infos.items():
         below = [root for prefix, root in roots.items() if prefix[: len(folder)] == folder]
         for root in below if len(below) == 1 else (root for root in below if root.prefix == folder):
             root.client_info = file
     return list(roots.values())
+
+
+def _folder(file: File) -> tuple[str, ...]:
+    return tuple(file.path.split("/")[:-1])
+
+
+def _drive_of(folder: tuple[str, ...], drives: set[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The innermost drive that a folder lies on: `C/Tools` does where another file shows that `C` is one."""
+    return next((folder[:end] for end in range(len(folder), -1, -1) if folder[:end] in drives), None)
 
 
 def _named(roots: list[_Root], host: str | None, computer_name: ComputerName) -> list[_Root]:
@@ -213,7 +225,7 @@ def _share_names(roots: Sequence[_Root]) -> None:
 
 
 def _collection_name(root: _Root) -> str:
-    name = layouts.without_suffix(layouts.telling_name((*root.tree.above, *root.prefix)) or root.tree.name)
+    name = layouts.without_suffix(root.prefix[-1] if root.prefix else layouts.telling_name(root.tree.above) or root.tree.name)
     matches = (pattern.fullmatch(name) for pattern in _NAMED_AFTER_HOST)
     return next((match["host"] for match in matches if match), name)
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 _DRIVE = re.compile(r"(\\\\[.?]\\)?([a-z]:?|globalroot\\device\\harddiskvolumeshadowcopy\d+)|vss\d+|windows\.old(\.\d+)?|\[root\]|sysvol")
@@ -17,15 +16,14 @@ _OF_DEFENDER = {"microsoft", "windows defender", "microsoft antimalware", "quara
 }  # fmt: skip
 
 
-def collection(folder: Sequence[str], before: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The folder of a host's collection, of the folder that one of its files lies in: all that Windows or a drive adds is taken off.
+def collection(folder: Sequence[str]) -> tuple[str, ...]:
+    """The folder of a host's collection: a path without all that a drive or one of Defender's own folders adds at its end."""
+    return _stripped(folder, _OF_DEFENDER)
 
-    `before` is what the file's tail leaves; it counts where no Windows folder is recognized (a bare `Entries` folder).
-    """
-    windows = windows_root(folder)
-    if windows is not None:
-        return _stripped(folder[:windows], set())
-    return _stripped(folder if before is None else before, _OF_DEFENDER)
+
+def without_drive(folder: Sequence[str]) -> tuple[str, ...]:
+    """A path without what names a drive or its place in a collection at its end."""
+    return _stripped(folder, set())
 
 
 def telling_name(folder: Sequence[str]) -> str | None:
@@ -47,12 +45,18 @@ def _stripped(folder: Sequence[str], names: set[str]) -> tuple[str, ...]:
     return rest
 
 
-def windows_root(folder: Sequence[str]) -> int | None:
-    """How many components lead to the Windows drive that this folder lies on; None if it does not look like one.
+def drive(folder: Sequence[str]) -> int | None:
+    """How many components lead to the root of the Windows drive that this folder lies on; None if it does not look like one.
 
-    The last such place counts, so that an analyst's own folder named Windows does no harm.
+    What a collector of evidence makes (`C:`, `uploads/auto`) is certain. Else the last place that looks like Windows counts, so that an
+    analyst's own folder named Windows does no harm.
     """
     names = [name.casefold() for name in folder]
+    for index, name in enumerate(names):
+        if ":" in name and _DRIVE.fullmatch(name):
+            return index + 1
+        if name == "uploads" and index + 1 < len(names) and names[index + 1] in _ACCESSORS:
+            return index + 2 + any(map(_DRIVE.fullmatch, names[index + 2 : index + 3]))
     for index in range(len(names) - 1, -1, -1):
         below = names[index + 1 :]
         if below and below[0] in _BELOW_SYSTEM.get(names[index], ()):
@@ -60,13 +64,6 @@ def windows_root(folder: Sequence[str]) -> int | None:
         if names[index] in ("users", "documents and settings") and below[1:2] in (["appdata"], ["local settings"]):
             return index
     return None
-
-
-def of_a_host(folder: Sequence[str]) -> bool:
-    """Whether files here are a host's own: an archive among them is the host's, not a collection to be read."""
-    names = [name.casefold() for name in folder]
-    uploads = any(first == "uploads" and second in _ACCESSORS for first, second in pairwise(names))
-    return uploads or windows_root(folder) is not None or any(":" in name and _DRIVE.fullmatch(name) for name in names)
 
 
 def is_system_folder(name: str) -> bool:

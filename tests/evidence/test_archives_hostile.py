@@ -58,6 +58,12 @@ def test_what_follows_the_end_of_a_tar_is_no_way_round_the_ratio(tmp_path: Path)
     assert any("more than 200 times its size" in loss for loss in losses(ArchiveTree(trees.write(tmp_path / "case.tgz", data), SMALL)))
 
 
+def test_many_small_pieces_are_no_way_round_the_ratio(tmp_path: Path) -> None:
+    piece = zlib.compress(bytes(100_000), wbits=31)
+    data = zlib.compress(trees.tarred({"x.evtx": bytes(6_000_000)})[:512], wbits=31) + piece * 61
+    assert any("more than 200 times its size" in loss for loss in losses(ArchiveTree(trees.write(tmp_path / "case.tgz", data), SMALL)))
+
+
 def test_an_xz_that_asks_for_gigabytes_of_memory_is_refused(tmp_path: Path) -> None:
     header = bytearray(lzma.compress(b"x" * 1000, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]))
     # Stream header of 12 bytes, then the block header: size, flags, filter id 0x21, properties size 1, dictionary size; CRC-32 at its end.
@@ -216,7 +222,7 @@ def test_bombs_stop_in_little_time_and_memory(tmp_path: Path) -> None:
         data[at + sizes : at + sizes + 4] = struct.pack("<I", 120_000_000)
     (tmp_path / "ratio.zip").write_bytes(data)
     trees.write(tmp_path / "quine.zip", quine_like(4))
-    trees.write(tmp_path / "overlapping.zip", overlapping(20_000))
+    trees.write(tmp_path / "overlapping.zip", overlapping(3_000))
     paths = [str(tmp_path / name) for name in ("ratio.zip", "quine.zip", "overlapping.zip")]
     finished = subprocess.run(
         [sys.executable, "-c", BOMBS, *paths],

@@ -1,5 +1,6 @@
 """Links inside the evidence are followed inside it, and nowhere else."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -222,3 +223,42 @@ def test_a_folder_that_flickers_between_folder_and_link_never_leads_out(case: Pa
         stop.set()
         thread.join()
     assert set(results) <= {b"A", None}
+
+
+def exchange(folder: Path, outside: Path) -> None:
+    folder.rename(folder.parent / "away")
+    folder.symlink_to(outside)
+
+
+def test_a_folder_exchanged_for_a_link_while_it_is_open_leads_nowhere_else(case: Path) -> None:
+    trees.folder(case.parent / "outside", {"Quarantine/Entries/A": SECRET})
+    folder = handles.open_folder(case, ("Quarantine",))
+    below = folder.enter("Entries")
+    exchange(case / "Quarantine", case.parent / "outside" / "Quarantine")
+    for open_a in (lambda: folder.enter("Entries").open("A"), lambda: below.open("A")):
+        if handles.RELATIVE:
+            descriptor = open_a()
+            assert os.read(descriptor, 100) == b"A"
+            os.close(descriptor)
+        else:
+            with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+                open_a()
+            with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+                folder.enter("Entries")
+
+
+@pytest.mark.parametrize("by", ["another file", "a FIFO"])
+def test_a_file_exchanged_between_the_look_and_the_opening_is_refused(case: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    real = handles._open
+    path = case / "Quarantine/Entries/A"
+
+    def late(name: str, flags: int, folder: int | None = None) -> int:
+        if name.endswith("A"):
+            path.rename(case / "old")
+            path.write_bytes(SECRET) if by == "another file" else os.mkfifo(path)
+            assert flags & os.O_NONBLOCK, "opening a FIFO would wait for a writer"
+        return real(name, flags, folder)
+
+    monkeypatch.setattr(handles, "_open", late)
+    with pytest.raises(EvidenceError, match="exchanged for another file while it was opened"):
+        handles.open_file(case, ("Quarantine", "Entries", "A"))
