@@ -20,7 +20,7 @@ class DetectionHistoryCollector:
     name = "detection_history"
     tails: tuple[str, ...] = (f"{_FOLDER}*/*", _GUID)
 
-    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:  # noqa: ARG002
+    def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         """The detection of one file; nothing but an empty tally for a file of another kind outside the DetectionHistory folder."""
         with file.open() as stream:
             data = stream.read(_HEAD_BYTES)
@@ -34,7 +34,7 @@ class DetectionHistoryCollector:
             return
         yield from parse_detection_history(data, file.path.rpartition("/")[2])
 
-    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:  # noqa: ARG002
+    def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`dethist`, detection id, SHA-256 of the file."""
         payload = parsed.payload
         assert isinstance(payload, DetectionHistory)
