@@ -415,7 +415,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:24])
-@pytest.mark.parametrize("inside", [(), SCAN[:2], ACTIONS[:3], PERF[:1]], ids=["alone", "scan", "actions", "counted"])
+@pytest.mark.parametrize("inside", [(), SCAN[:2]], ids=["alone", "scan"])
 def test_a_hostile_line_of_a_million_characters_costs_linear_time(text, inside):
     data = "\r\n".join([*inside, text, EVENT, ""]).encode("utf-8", "surrogatepass")
     began = time.process_time()
