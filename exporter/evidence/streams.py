@@ -3,6 +3,7 @@
 import bz2
 import io
 import lzma
+import os
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -246,11 +247,16 @@ class Spool:
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
-            folder = Path(tempfile.gettempdir()).resolve()
-            if folder.is_relative_to(self._evidence):
-                raise EvidenceError(f"the folder for temporary files lies inside the evidence: `{folder}`; set TMPDIR")
+            # The variables first, because `gettempdir` tries out by writing whether they are any good.
+            for name in filter(None, (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), tempfile.tempdir)):
+                self._keep_out(Path(name))
+            self._keep_out(Path(tempfile.gettempdir()))
             self._file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=self._memory_bytes))  # noqa: SIM115
         return self._file
+
+    def _keep_out(self, folder: Path) -> None:
+        if folder.resolve().is_relative_to(self._evidence):
+            raise EvidenceError(f"the folder for temporary files lies inside the evidence: `{folder}`; set TMPDIR")
 
     def close(self) -> None:
         """Forgets all copies."""

@@ -2,7 +2,6 @@
 
 import io
 import lzma
-import os
 import struct
 import subprocess
 import sys
@@ -150,9 +149,12 @@ def test_an_analysts_folder_named_windows_is_no_host(tmp_path: Path) -> None:
 
 def test_temporary_copies_are_never_made_inside_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trees.folder(tmp_path / "case", {"x.tgz": trees.tarred({"x.evtx": b"log"}, "w:gz"), "tmp/a": b""})
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "case" / "tmp"))
+    before = trees.appearance(tmp_path / "case")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "case" / "tmp"))
     (loss,) = losses(FolderTree(tmp_path / "case"))
     assert "the folder for temporary files lies inside the evidence" in loss
+    assert trees.appearance(tmp_path / "case") == before
 
 
 def test_a_full_disk_is_an_evidence_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +232,6 @@ def test_bombs_stop_in_little_time_and_memory(tmp_path: Path) -> None:
         text=True,
         check=True,
         timeout=60,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     )
     *reasons, figures = finished.stdout.splitlines()
     kilobytes, seconds = map(float, figures.split())

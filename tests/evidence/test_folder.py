@@ -144,7 +144,8 @@ def test_an_unreadable_folder_costs_only_itself(tmp_path: Path) -> None:
     finally:
         (root / "a").chmod(0o700)
     assert found == {"b/y.evtx": b"y"}
-    assert [(loss.excerpt, loss.reason) for loss in lost] == [("a", "folder cannot be opened: Permission denied")]
+    assert [loss.excerpt for loss in lost] == ["a"]
+    assert lost[0].reason.endswith(": Permission denied")
 
 
 @pytest.mark.parametrize("method", ["enter", "entries"])

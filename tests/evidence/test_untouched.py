@@ -99,7 +99,7 @@ def test_nothing_is_opened_in_a_way_that_could_write(tmp_path: Path, way: str) -
     paths = case(tmp_path / "evidence")
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
     command = [sys.executable, "-c", WATCHED, way, "--", *map(str, paths)]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert finished.returncode == 0, finished.stderr
