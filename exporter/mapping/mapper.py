@@ -1,7 +1,6 @@
 """Applies compiled mappings to records: documents for the ECS sinks, rows for the timelines."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from exporter.times import iso, usable
 
 _ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
 """Which `alert` words of the mappings become `event.kind: alert` (sink-contracts E7)."""
-_TO_CLEAN = (b"\\u0000", b'""', b'"-"', b'"N/A"')
-"""Marks of what C7 and C9 forbid: rare, so one look at the bytes spares a look at every value."""
 _NOTHING = ("", "-", "N/A")
 
 
@@ -35,6 +32,18 @@ class Kind:
         self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used))
 
 
+class _Kinds(dict[str, Kind]):
+    """Compiles a kind when its first record comes: most runs see half of them."""
+
+    def __init__(self, make: Callable[[str], Kind]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Kind:
+        self[name] = kind = self._make(name)
+        return kind
+
+
 class Mapper:
     """Maps the records of one run. Raises MappingError when the mappings do not fit the kinds (`check` says all that is wrong)."""
 
@@ -44,7 +53,7 @@ class Mapper:
         self.run = run
         self.fields = all_fields(mappings, folder)
         compiler = Compiler(mappings.values, self.fields, run)
-        self.kinds = {name: Kind(compiler, with_kind(mapping, alerts), kinds[name]) for name, mapping in mappings.records.items()}
+        self.kinds = _Kinds(lambda name: Kind(compiler, with_kind(mappings.records[name], alerts), kinds[name]))
 
     def map(self, record: Record) -> "MappedRecord":
         """The record as the sinks see it; documents and rows are made when they are asked for."""
@@ -73,11 +82,17 @@ class MappedRecord:
         self._mapper = mapper
         self._kind = kind
         self.record = record
+        self._moment: Moment | None = None
         self.id = event_id(mapper.run.case, record)
 
-    @cached_property
+    @property
     def moment(self) -> Moment:
         """The primary time (C3, C4): the first usable one of the mapping, else the file's, else now."""
+        if self._moment is None:
+            self._moment = self._find_moment()
+        return self._moment
+
+    def _find_moment(self) -> Moment:
         payload, record = self.record.payload, self.record
         tags = _tags(record)
         for time in self._kind.mapping.timestamps:
@@ -102,7 +117,7 @@ class MappedRecord:
             encoded = orjson.dumps(body)
         except TypeError:  # lone surrogates, or integers beyond 64 bits
             encoded = b""
-        if not encoded or any(mark in encoded for mark in _TO_CLEAN):
+        if not encoded or _to_clean(encoded):
             encoded = orjson.dumps(without_nothing(cleaned(body)))
         return compiled.prefix + encoded[1:]
 
@@ -171,6 +186,11 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
         return str(value)
     return value
+
+
+def _to_clean(encoded: bytes) -> bool:
+    """Whether there is what C7 and C9 forbid: rare, so one look at the bytes spares a look at every value."""
+    return b'""' in encoded or b"\\u0000" in encoded or b'"-"' in encoded or b'"N/A"' in encoded
 
 
 def without_nothing(value: Any, *, raw: bool = False) -> Any:

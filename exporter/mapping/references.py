@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -58,7 +59,7 @@ def annotation(reference: str, kind: type[Payload]) -> Any:
     head, _, rest = reference.partition(".")
     owner: type = NAMESPACES[head][1] if head in NAMESPACES and rest else kind
     name = rest if owner is not kind else head
-    hints = typing.get_type_hints(owner)
+    hints = _hints(owner)
     if name not in hints or name not in owner.__struct_fields__:  # type: ignore[attr-defined]
         raise LookupError(f"{owner.__name__} has no attribute `{name}`")
     found = without_none(hints[name])
@@ -67,6 +68,11 @@ def annotation(reference: str, kind: type[Payload]) -> Any:
             raise LookupError(f"`{head}` of {owner.__name__} has no names below it")
         return typing.get_args(found)[1]
     return found
+
+
+@cache
+def _hints(owner: type) -> dict[str, Any]:
+    return typing.get_type_hints(owner)
 
 
 def without_none(hint: Any) -> Any:
