@@ -89,8 +89,15 @@ class TestExactIds:
         assert kinds(entry(0), content(), reference()) == [["quarantine_container", "quarantine_entry", "quarantine_reference"]]
 
     def test_a_reference_bridges_a_missing_entry(self) -> None:
-        found = kinds(history(0, quarantine_id=quarantine(1)), reference(), content())
-        assert found == [["detection_history", "quarantine_container", "quarantine_reference"]]
+        found = tiers(history(0, quarantine_id=quarantine(1)), reference(), content())
+        assert found == {"detection_history": 1, "quarantine_container": 1, "quarantine_reference": 1}
+
+    def test_what_an_entry_and_its_container_say_helps_weaker_joins(self) -> None:
+        bare = history(0, quarantine_id=quarantine(1), resources=(), file_path=None, sha1=None, sig_seq=None)
+        signed = line(300, name="unheard of", threat_id=EICAR, sig_seq=7, resources=(), file_path=None)
+        hashed = block(1800, sha1=SHA1, actions=())
+        found = tiers(bare, entry(1), resource(1, sig_seq=7), content(), scan(300), signed, hashed)
+        assert [found[kind] for kind in ("mplog_resource_scan", "mplog_detection_event", "mplog_threat_actions")] == [3, 2, 2]
 
     def test_a_quarantine_id_of_two_detections_does_not_merge_them(self) -> None:
         early, late = history(0, 1, quarantine_id=quarantine(1)), history(DAY, 2, quarantine_id=quarantine(1))
@@ -304,6 +311,10 @@ class TestFlow:
         out = joined(detected(0), detected(0))
         assert [one.correlation is not None for one in out] == [True, True, False]
         assert out[-1].payload.member_count == 1
+
+    def test_copies_of_a_record_without_time_or_path_are_one_incident(self) -> None:
+        bare = line(0, resources=(), file_path=None, logged_at=None)
+        assert kinds(bare, bare) == [["mplog_detection_event"]]
 
     def test_nothing_held_gives_nothing(self) -> None:
         assert joined() == []

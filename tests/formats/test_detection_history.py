@@ -281,6 +281,27 @@ def test_a_value_of_the_wrong_size_ends_the_reading_with_what_was_read() -> None
     assert (history(item).severity_id, history(item).category_id) == (5, None)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (struct.pack("<IIQ", 8, 0x0A, 133029418227574371), struct.pack("<IIQ", 8, 0x08, 1), "last_change_at is of type 0x08 at offset"),
+        (struct.pack("<III", 4, 6, 3), struct.pack("<IIQ", 8, 8, 1)[:12], "count of actions is of type 0x08"),
+        (struct.pack("<III", 4, 6, 3), struct.pack("<III", 4, 6, 1000), "1000 actions do not fit into the"),
+    ],
+)
+def test_a_value_where_another_type_belongs_ends_the_reading(old: bytes, new: bytes, reason: str) -> None:
+    item = parsed(build_detection_history(sample()).replace(old, new, 1))
+    assert reason in (item.incomplete or "")
+    assert item.integrity.verdict is Verdict.FAILED
+
+
+def test_a_tracking_block_of_another_type_is_no_tracking_block() -> None:
+    data = build_detection_history(sample())
+    place = data.index(struct.pack("<III", 0x28, 1, 20))
+    item = parsed(data[:place] + b"\x15" + data[place + 1 :])
+    assert "tracking block is of type 0x15 at offset" in (item.incomplete or "")
+
+
 def test_half_a_character_ends_the_reading_with_what_was_read() -> None:
     data = build_detection_history(sample(state=2))
     user = struct.pack("<II", 24, 0x15) + "LAB\\analyst\0".encode("utf-16-le")
@@ -334,6 +355,9 @@ def test_a_foreign_file_is_rejected_with_reason_and_excerpt() -> None:
     assert isinstance(item, Rejected)
     assert item.reason.startswith("not a DetectionHistory file: ")
     assert item.excerpt == (b"MZ\x90\0" * 8).hex()
+    (item,) = read(struct.pack("<II", 16, 0x1E) + bytes(16))
+    assert isinstance(item, Rejected)
+    assert (item.reason, item.offset) == ("not a DetectionHistory file: threat id is of type 0x1e", 0)
 
 
 @pytest.mark.parametrize(("place", "length"), list(product(range(0, 400, 4), (0xFFFFFFFF, 0x7FFFFFFF))))
