@@ -139,8 +139,13 @@ class Stream:
         """Raises ReaderGone when nobody reads any more, SinkUnavailable for other troubles."""
         self.open()
         assert self._file is not None
+        rest = memoryview(data)
         try:
-            self._file.write(data)
+            while rest:  # an unbuffered stdout (PYTHONUNBUFFERED) may take a part only, as it does when its reader goes away
+                taken: int | None = self._file.write(rest)
+                if taken is None:
+                    raise BlockingIOError(errno.EAGAIN, "it takes nothing now, and cannot be waited for")
+                rest = rest[taken:]
         except OSError as error:
             raise self._failed(error) from error
 
