@@ -21,6 +21,7 @@ from exporter.mapping.references import Run
 from exporter.pipeline import Pipeline, Progress
 from exporter.report.run import RunReport, SinkReport
 from exporter.sinks import Sink
+from exporter.sinks.atomic import refuse_existing
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink, parse_target, wall_clock
 from exporter.state.dead_letters import DeadLetters
 
@@ -74,7 +75,9 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     targets = [parse_target(text) for text in job.to]
     dead_letters = job.dead_letters or _beside(targets) / "dead-letters.ndjson"
     _keep_out_of_evidence(job, [*(Path(target.target) for target in targets if target.target != "-"), dead_letters])
-    _keep_apart(targets)
+    _keep_apart([*(target.target for target in targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
+    if job.manifest is not None:
+        refuse_existing(job.manifest, job.force)
     settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary)
     report = RunReport(case=job.case, evidence=list(job.evidence))
     with discovered(job.evidence, job.host) as discovery:
@@ -117,13 +120,13 @@ def _beside(targets: Sequence[SinkTarget]) -> Path:
     return next((Path(target.target).parent for target in targets if target.target != "-"), Path())
 
 
-def _keep_apart(targets: Sequence[SinkTarget]) -> None:
-    """Refuse two sinks on one target: the second would replace what the first wrote."""
+def _keep_apart(outputs: Sequence[str]) -> None:
+    """Refuse two outputs on one target: the second would replace what the first wrote."""
     seen: set[str] = set()
-    for target in targets:
-        place = target.target if target.target == "-" else str(Path(target.target).resolve())
+    for output in outputs:
+        place = output if output == "-" else str(Path(output).resolve())
         if place in seen:
-            raise ConfigurationError(f"two sinks write to `{target.target}`")
+            raise ConfigurationError(f"two outputs go to `{output}`")
         seen.add(place)
 
 
