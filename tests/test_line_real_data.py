@@ -271,6 +271,17 @@ def history_fields(value: dict) -> dict:
     }
 
 
+def test_a_timesketch_file_has_at_most_sixty_keys_each_of_one_type(exported, server, demo):
+    """sink-contracts T8 and T9; the types agree between files too."""
+    types: dict[str, set[type]] = {}
+    for run in (exported, server, demo):
+        keys = {name for line in run.lines for name in line}
+        assert len(keys) <= 60, sorted(keys)
+        for name, value in (item for line in run.lines for item in line.items()):
+            types.setdefault(name, set()).add(type(value))
+    assert {name for name, found in types.items() if len(found) > 1} == set()
+
+
 def test_the_timelines_skip_only_what_has_no_time_and_keep_the_order_of_time(exported, server, demo):
     for run in (exported, server, demo):
         ticks = [line["filetime"] for line in run.lines]

@@ -30,11 +30,11 @@ def hostile(case_folder, tmp_path) -> Path:
 
 
 def is_inert(said: Said) -> bool:
-    text = (said.out + said.err).replace("\n", "")
-    return text.isprintable() and not any(line.startswith(("Host FORGED", "y/", "next.log", ".evtx")) for line in text.splitlines())
+    return (said.out + said.err).replace("\n", "").isprintable()
 
 
-def lines_of(text: str) -> list[str]:
+def forged(text: str) -> list[str]:
+    """Lines that begin where a name of ours goes on behind its newline."""
     return [line for line in text.split("\n") if line.startswith(("Host FORGED", "y/", "next.log", ".evtx"))]
 
 
@@ -42,7 +42,7 @@ def test_names_in_the_summary_and_the_losses_are_inert(capsys, hostile, tmp_path
     said = invoke(capsys, "export", hostile, "--case", "C1", "--to", f"l2tcsv:{tmp_path / 'x.csv'}")
     assert said.code == 4
     assert is_inert(said)
-    assert lines_of(said.err) == []
+    assert forged(said.err) == []
     assert "\\x1b[2J" in said.err
 
 
@@ -50,7 +50,7 @@ def test_names_in_the_summary_and_the_losses_are_inert(capsys, hostile, tmp_path
 def test_names_in_a_scan_are_inert(capsys, hostile, more):
     said = invoke(capsys, "scan", hostile, *more)
     assert is_inert(said)
-    assert lines_of(said.out) == []
+    assert forged(said.out) == []
 
 
 def test_names_in_the_progress_are_inert(capsys, hostile, tmp_path):
@@ -80,5 +80,5 @@ def test_dead_letters_and_timelines_hold_one_line_per_loss_and_row(capsys, hosti
     for name in ("x.csv", "x.jsonl", "dead-letters.ndjson"):
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert "\x1b" not in text, name
-        assert lines_of(text) == [], name
+        assert forged(text) == [], name
     assert all(line.count(",") == 16 for line in (tmp_path / "x.csv").read_text(encoding="utf-8").splitlines())

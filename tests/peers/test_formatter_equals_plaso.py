@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from exporter.data import folder
 from exporter.mapping.formatter import Formatter, compile_formatter, export_yaml
 from exporter.mapping.formatter_check import HELPERS, structure
+from exporter.mapping.load import load_mappings
+from exporter.mapping.plaso_export import formatter_definitions
 
 pytestmark = pytest.mark.peers
 KNOWN = [item for item in yaml.safe_load_all((folder("mappings") / "plaso" / "known.yaml").read_text(encoding="utf-8")) if item]
+OURS = formatter_definitions(load_mappings(folder("mappings")))
 NAMES = ["path", "threatName", "event_identifier", "strings", "x1"]
 SPECS = ["", "", "", "", ":04x", ":d", ":>12", ":s", ":.3f", "!r", "!s:>9", "!a"]
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=90) | st.sampled_from(
@@ -101,6 +104,20 @@ def test_our_restatement_of_plasos_own_definitions_reads_as_plasos(plaso_own, de
     assert ours(formatter, attributes) == texts(answer)
     if "error" not in answer:
         assert set(answer["used"]) - {"message_string"} == formatter.used
+        assert answer["sources"] == [formatter.short_source, formatter.source]
+
+
+@pytest.mark.parametrize("definition", OURS, ids=lambda definition: definition["data_type"])
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(VALUES, min_size=20, max_size=20))
+def test_each_definition_that_we_export_reads_in_plaso_as_here(plaso, definition, values):
+    """P7 for our own definitions, with any values and any of them absent."""
+    formatter = compile_formatter(definition)
+    attributes = dict(zip(sorted(formatter.used), values, strict=False))
+    answer = plaso(export_yaml([definition]), attributes)
+    assert ours(formatter, attributes) == texts(answer)
+    if "error" not in answer:
+        assert set(answer["used"]) == formatter.used
         assert answer["sources"] == [formatter.short_source, formatter.source]
 
 

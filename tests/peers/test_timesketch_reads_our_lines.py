@@ -1,13 +1,14 @@
 """T12: Timesketch's own reader yields exactly our objects."""
 
-import json
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from exporter.sinks.targets import SinkSettings, open_sink, parse_target
+from tests.line import FILES, export, objects
 from tests.sinks.fakes import FakeMapped, events, row
 
 pytestmark = pytest.mark.peers
@@ -29,11 +30,29 @@ def test_timesketch_yields_exactly_our_objects(peer, tmp_path: Path):
     for position, record in enumerate(records, 1):
         list(sink.write(record, position))
     sink.close()
-    subprocess.run([peer("timesketch"), "-W", "ignore", "-c", PROGRAM, tmp_path / "case.jsonl", tmp_path / "read"], check=True)
-    ours = [json.loads(line) for line in (tmp_path / "case.jsonl").read_bytes().split(b"\n")[:-1]]
-    read = [json.loads(line) for line in (tmp_path / "read").read_bytes().split(b"\n")[:-1]]
+    ours = objects(tmp_path / "case.jsonl")
     assert len(ours) == sum(len(record.rows()) for record in records)
-    assert read == ours
+    assert read_by_timesketch(peer, tmp_path / "case.jsonl") == ours
+
+
+def read_by_timesketch(peer, path: Path) -> list[dict]:
+    """What Timesketch's reader yields for a file."""
+    result = path.with_name("read.jsonl")
+    subprocess.run([peer("timesketch"), "-W", "ignore", "-c", PROGRAM, path, result], check=True)
+    return objects(result)
+
+
+def test_timesketch_yields_exactly_what_we_export_of_the_synthetic_case(peer, demo, tmp_path):
+    path = Path(shutil.copy(demo.folder / FILES["timesketch"], tmp_path))
+    assert read_by_timesketch(peer, path) == demo.lines
+
+
+@pytest.mark.real_data
+def test_timesketch_yields_exactly_what_we_export_of_the_real_samples(peer, shared_data, tmp_path):
+    evidence = [shared_data / name for name in ("evtx", "mplog", "quarantine", "detection_history")]
+    run = export(evidence, tmp_path, sinks=["timesketch"])
+    assert len(run.lines) > 200
+    assert read_by_timesketch(peer, tmp_path / FILES["timesketch"]) == run.lines
 
 
 def hostile() -> list[FakeMapped]:
