@@ -104,6 +104,24 @@ def test_a_block_gives_the_hash_of_its_own_threat_only() -> None:
     assert incident(detected(0), hashed).sha1 == f"{EICAR:040x}"
 
 
+def test_an_orphaned_container_tells_its_content() -> None:
+    found = incident(content(name_matches=False))
+    assert (found.sha256, found.content_verified, found.threat_id) == ("ab" * 32, False, None)
+
+
+def test_a_scan_alone_names_its_threat_and_severity() -> None:
+    told = scan(0)
+    severe = msgspec.structs.replace(told, results=(msgspec.structs.replace(told.results[0], severity_id=5),))
+    found = incident(severe)
+    assert (found.threat_name, found.severity_id, found.threat_id) == (EICAR_NAME, 5, EICAR)
+
+
+def test_a_block_without_ids_is_told_by_name() -> None:
+    named = block(1)
+    bare = msgspec.structs.replace(named, actions=tuple(msgspec.structs.replace(one, threat_id=None) for one in named.actions))
+    assert incident(detected(0), bare).states == ("detected", "quarantined")
+
+
 def test_internal_resources_are_left_out_and_prefixes_too() -> None:
     told = (Resource("internalbehavior", "ab"), Resource("file", "\\\\?\\C:\\a"), Resource("regkey", "HKLM\\x"))
     found = incident(detected(0, resources=told))
