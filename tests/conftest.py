@@ -14,6 +14,10 @@ PEERS = Path(os.environ.get("DEFENDER_EXPORTER_PEERS", ROOT / ".peers"))
 REQUIRED = os.environ.get("DEFENDER_EXPORTER_REQUIRE", "").split(",")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--refresh-golden", action="store_true", help="write the golden files anew")
+
+
 def missing(what: str, marker: str) -> None:
     """Skip by name, or fail where this run must show that the tests of `marker` ran."""
     if marker in REQUIRED:
