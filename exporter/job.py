@@ -10,7 +10,7 @@ from exporter import __version__
 from exporter.collectors import COLLECTORS, Settings
 from exporter.collectors.guard import load
 from exporter.data import folder
-from exporter.errors import ConfigurationError, EvidenceError, FormatError
+from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
 from exporter.evidence import EvidenceFile, Tree
 from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.formats.evtx import computer_name
@@ -71,19 +71,23 @@ def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> 
 
 
 def run_job(job: Job, progress: Progress) -> RunReport:
-    """Export; raises SinkError, ConfigurationError or EvidenceError, and then leaves no file under a final name."""
+    """Export; raises SinkError, ConfigurationError or EvidenceError, and then leaves no file under a final name.
+
+    A sink that gives up after the start is no error here: the report tells it (`stopped`), and what servers had taken until then.
+    """
     targets = [parse_target(text) for text in job.to]
-    dead_letters = job.dead_letters or _beside(targets) / "dead-letters.ndjson"
-    _keep_out_of_evidence(job, [*(Path(target.target) for target in targets if target.target != "-"), dead_letters])
-    _keep_apart([*(target.target for target in targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
+    paths = [path for target in targets if (path := target.path) is not None]
+    dead_letters = job.dead_letters or (paths[0].parent if paths else Path()) / "dead-letters.ndjson"
+    _keep_out_of_evidence(job, [*paths, dead_letters])
+    _keep_apart([*map(_place, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
     if job.manifest is not None:
         refuse_existing(job.manifest, job.force)
-    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary)
+    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case)
     report = RunReport(case=job.case, evidence=list(job.evidence))
     with discovered(job.evidence, job.host) as discovery:
         mapper = make_mapper(job.case, job.alerts)
-        sinks = [(open_sink(target, settings), SinkReport(name=target.name, target=target.target)) for target in targets]
-        report.sinks = [sink_report for _, sink_report in sinks]
+        report.sinks = [SinkReport(name=target.name, target=target.target, server=target.server) for target in targets]
+        sinks = [(open_sink(target, settings), sink_report) for target, sink_report in zip(targets, report.sinks, strict=True)]
         letters = DeadLetters(dead_letters, force=job.force, reproducible=job.reproducible)
         pipeline = Pipeline(
             mapper=mapper,
@@ -100,31 +104,36 @@ def run_job(job: Job, progress: Progress) -> RunReport:
 
 
 def _run(pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters) -> None:
+    report = pipeline.report
+    started = False
     try:
         for sink, _ in sinks:
             sink.check()
+        started = True
         pipeline.run(discovery)
-        for sink, report in sinks:
-            report.written = sink.close()
-            if not report.counts.balanced:
-                pipeline.report.unbalanced.append(f"sink {report.name}: {report.counts}")
-    except BaseException:
+        for sink, sink_report in sinks:
+            sink_report.written = sink.close()
+            if not sink_report.counts.balanced:
+                report.unbalanced.append(f"sink {sink_report.name}: {sink_report.counts}")
+    except BaseException as error:
         for sink, _ in sinks:
             sink.abort()
-        raise
+        if not (started and isinstance(error, (SinkUnavailable, SinkRefused))):
+            raise
+        report.stop(str(error), refused=isinstance(error, SinkRefused))
     finally:
         letters.close()
 
 
-def _beside(targets: Sequence[SinkTarget]) -> Path:
-    return next((Path(target.target).parent for target in targets if target.target != "-"), Path())
+def _place(target: SinkTarget) -> str:
+    return f"{target.target}?index={target.options.get('index', '')}" if target.server else target.target
 
 
 def _keep_apart(outputs: Sequence[str]) -> None:
     """Refuse two outputs on one target: the second would replace what the first wrote."""
     seen: set[str] = set()
     for output in outputs:
-        place = output if output == "-" else str(Path(output).resolve())
+        place = output if output == "-" or "://" in output else str(Path(output).resolve())
         if place in seen:
             raise ConfigurationError(f"two outputs go to `{output}`")
         seen.add(place)

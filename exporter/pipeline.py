@@ -157,7 +157,9 @@ class Pipeline:
         """A document that a sink would not take."""
         document = msgspec.Raw(result.document) if result.document else None
         letter = DeadLetter(stage="sink", reason=result.reason, source=result.id, document=document)
-        self._dead_letters.write(letter, sink=sink, document_id=result.id, status=result.status, error_type=result.error_type)
+        self._dead_letters.write(
+            letter, sink=sink, index=result.index, document_id=result.id, status=result.status, error_type=result.error_type
+        )
         self._note(letter)
 
     def _write_letter(self, letter: DeadLetter) -> None:

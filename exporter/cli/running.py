@@ -38,7 +38,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def exit_code(report: RunReport, *, allow_dead: bool) -> int:
-    """As in the table: 4 for losses, damage, and for evidence in which nothing was found."""
+    """As in the table: 75 or 3 when a sink gave up, 4 for losses, damage, and for evidence in which nothing was found."""
+    if report.stopped:
+        return exit_codes.CONFIGURATION if report.refused else exit_codes.UNAVAILABLE
     if not report.files:
         print("defender-exporter: no Defender evidence was found", file=sys.stderr)  # noqa: T201 (talk)
         return exit_codes.DAMAGED

@@ -40,4 +40,5 @@ def manifest(report: RunReport, arguments: msgspec.Struct, exit_code: int) -> di
         "sinks": report.sinks,
         "dead_letters": {"count": report.dead_letters, "file": report.dead_letter_file, "reasons": report.reasons},
         "unbalanced": report.unbalanced,
+        "stopped": report.stopped,
     }

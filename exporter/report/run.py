@@ -43,10 +43,11 @@ class HostReport(msgspec.Struct, kw_only=True):
 
 
 class SinkReport(msgspec.Struct, kw_only=True):
-    """One sink: documents by outcome, and the files it wrote."""
+    """One sink: documents by outcome, and the files it wrote; a `server` keeps what it got, whatever becomes of the run."""
 
     name: str
     target: str
+    server: bool = False
     counts: Counts = msgspec.field(default_factory=Counts)
     written: list[str] = []
 
@@ -54,7 +55,8 @@ class SinkReport(msgspec.Struct, kw_only=True):
 class RunReport(msgspec.Struct, kw_only=True):
     """A whole run. `incidents` holds the first ones only; hosts count them all.
 
-    `reasons` are losses as `file@offset: reason` with their number; the offset is that of the first one.
+    `reasons` are losses as `file@offset: reason` with their number; the offset is that of the first one. `stopped` is why the run ended
+    early: a sink was not available, or `refused` to take more.
     """
 
     case: str
@@ -68,6 +70,17 @@ class RunReport(msgspec.Struct, kw_only=True):
     reasons: dict[str, int] = {}
     untimed: int = 0
     unbalanced: list[str] = []
+    stopped: str | None = None
+    refused: bool = False
+
+    def stop(self, reason: str, *, refused: bool) -> None:
+        """The run ended early: what has no outcome was not sent, and files that did not get their names hold nothing."""
+        self.stopped = reason
+        self.refused = refused
+        for sink in self.sinks:
+            if not sink.server and not sink.written and sink.target != "-":
+                sink.counts = Counts(incoming=sink.counts.incoming)
+            sink.counts.unsent = sink.counts.open
 
     @property
     def damaged(self) -> bool:

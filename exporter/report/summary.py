@@ -56,7 +56,12 @@ def _sinks(report: RunReport) -> Iterator[str]:
         counts = sink.counts
         rest = "".join(
             f", {number} {what}"
-            for number, what in ((counts.duplicate, "known before"), (counts.skipped, "without a time skipped"), (counts.dead, "DEAD"))
+            for number, what in (
+                (counts.duplicate, "known before"),
+                (counts.skipped, "without a time skipped"),
+                (counts.dead, "DEAD"),
+                (counts.unsent, "NOT WRITTEN"),
+            )
             if number
         )
         yield f"  {sink.name:11} {counts.written} record(s) in {counts.rows} line(s){rest}"
@@ -77,3 +82,6 @@ def _losses(report: RunReport) -> Iterator[str]:
         yield f"  … and those of {len(failed) - _SHOWN} more file(s)"
     for line in report.unbalanced:
         yield f"NOT ACCOUNTED FOR: {line}"
+    if report.stopped:
+        yield f"STOPPED before the end: {report.stopped}"
+        yield "The same command again continues: what a server has taken is known by its ids and not written twice."

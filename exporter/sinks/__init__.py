@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 class Result(msgspec.Struct, frozen=True):
     """The fate of one record at one sink; timeline sinks may write `rows` lines for it.
 
-    A server's refusal brings what the dead letter needs (E23): its `status`, `error_type`, and the `document` that was sent.
+    A server's refusal brings what the dead letter needs (E23): `status`, `error_type`, `index`, and the `document` that was sent.
     """
 
     position: int
@@ -32,10 +32,11 @@ class Result(msgspec.Struct, frozen=True):
     document: bytes | None = None
     status: int | None = None
     error_type: str = ""
+    index: str = ""
 
 
 class Counts(msgspec.Struct):
-    """Documents by outcome (C11) and lines written."""
+    """Documents by outcome (C11) and lines written. `unsent` is what a run that stopped early did not bring to its end; else 0."""
 
     incoming: int = 0
     written: int = 0
@@ -43,6 +44,7 @@ class Counts(msgspec.Struct):
     skipped: int = 0
     dead: int = 0
     rows: int = 0
+    unsent: int = 0
 
     def add(self, result: Result) -> None:
         """Count one result."""
@@ -50,16 +52,22 @@ class Counts(msgspec.Struct):
         self.rows += result.rows if result.outcome is Outcome.WRITTEN else 0
 
     @property
+    def open(self) -> int:
+        """Documents that came in and have no outcome yet."""
+        return self.incoming - self.written - self.duplicate - self.skipped - self.dead - self.unsent
+
+    @property
     def balanced(self) -> bool:
         """True when everything that came in has an outcome."""
-        return self.incoming == self.written + self.duplicate + self.skipped + self.dead
+        return self.open == 0
 
 
 class Sink(Protocol):
     """A target of documents or timeline rows.
 
     `write` and `flush` return the results known by then, for this document or for earlier ones; each document gets exactly one, at the
-    latest from a `flush` after it. So: `check`, `write`..., `flush`, and then either `close` or `abort`.
+    latest from a `flush` after it. So: `check`, `write`..., `flush`, and then either `close` or `abort`. A sink that gives up while it has
+    results to tell returns them and raises SinkUnavailable or SinkRefused at the next call, at the latest from `close`.
     """
 
     name: str
@@ -95,5 +103,9 @@ SINKS: dict[str, str] = {
     "ecs": "exporter.sinks.ecs:EcsSink",
     "timesketch": "exporter.sinks.timesketch:TimesketchSink",
     "l2tcsv": "exporter.sinks.l2tcsv:L2tcsvSink",
+    "elasticsearch": "exporter.sinks.elasticsearch:ElasticsearchSink",
+    "opensearch": "exporter.sinks.elasticsearch:OpensearchSink",
 }
 """Name to `module:class`, imported when used; a new sink is one line here; the class takes what `targets.open_sink` gives."""
+SERVERS = frozenset(("elasticsearch", "opensearch"))
+"""The sinks whose target is an address, not a file."""

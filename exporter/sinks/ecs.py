@@ -6,8 +6,8 @@ from typing import ClassVar
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
 from exporter.sinks.atomic import output_for
+from exporter.sinks.ingested import END, ending
 from exporter.sinks.targets import SinkSettings, SinkTarget
-from exporter.times import iso
 
 _BATCH_BYTES = 1 << 20
 
@@ -35,9 +35,9 @@ class EcsSink:
         """Take one document."""
         document = event.document()
         self._position = position
-        if not document.endswith(b"}}"):
+        if not document.endswith(END):
             return (Result(position, event.id, Outcome.DEAD, "the document does not end with its `event` object", 0, document),)
-        self._batch.append(document[:-2])
+        self._batch.append(document[: -len(END)])
         self._size += len(document)
         if self._size >= _BATCH_BYTES:
             self._send()
@@ -69,7 +69,7 @@ class EcsSink:
     def _send(self) -> None:
         if not self._batch:
             return
-        end = b"}}\n" if self._settings.reproducible else b',"ingested":"%b"}}\n' % iso(self._settings.clock()).encode()
+        end = ending(None if self._settings.reproducible else self._settings.clock()) + b"\n"
         self._output.write(end.join(self._batch) + end)
         self._batch.clear()
         self._size = 0

@@ -1,4 +1,4 @@
-"""The same checks for every sink of SINKS: a new one is tested on arrival."""
+"""The same checks for every sink of SINKS: a new one is tested on arrival. Those of SERVERS write to a server that answers here."""
 
 import csv
 import json
@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from exporter.errors import ConfigurationError, ReaderGone, SinkRefused, SinkUnavailable
 from exporter.records import Mapped
-from exporter.sinks import SINKS, Counts, Outcome, Result, Sink
+from exporter.sinks import SERVERS, SINKS, Counts, Outcome, Result, Sink
 from exporter.sinks.l2tcsv import HEADER
 from exporter.sinks.runs import MEMORY_BYTES
 from exporter.sinks.targets import SinkSettings, open_sink, parse_target
 from exporter.sinks.timesketch import LINE_BYTES
+from tests.servers.fake import FakeServer
 from tests.sinks.fakes import FakeMapped, events, row
 
 SUFFIXES = {"ecs": "ndjson", "timesketch": "jsonl", "l2tcsv": "csv"}
@@ -50,10 +51,31 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=40) | st.sample
 FORMULA = tuple("=+-@\t\r＝＋－＠")
 
 
-@pytest.fixture(params=SINKS)
+@pytest.fixture(params=[name for name in SINKS if name not in SERVERS])
 def name(request: pytest.FixtureRequest) -> str:
+    """Every sink that writes files."""
     return request.param
 
+
+@pytest.fixture(params=SINKS)
+def every_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=sorted(SERVERS))
+def server_name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as fake:
+        SERVER.append(fake)
+        yield fake
+        SERVER.clear()
+
+
+SERVER: list[FakeServer] = []
 
 OPENED: list[Sink] = []
 
@@ -66,12 +88,13 @@ def abort_what_a_test_leaves_open() -> Iterator[None]:
 
 
 def opened(target: str, **changes: object) -> Sink:
-    OPENED.append(open_sink(parse_target(target), SinkSettings(**{"reproducible": True, **changes})))
+    OPENED.append(open_sink(parse_target(target), SinkSettings(**{"reproducible": True, "case": "c1", **changes})))
     return OPENED[-1]
 
 
 def make(name: str, folder: Path, options: str = "", **changes: object) -> Sink:
-    return opened(f"{name}:{folder / f'case.{SUFFIXES[name]}'}{options}", **changes)
+    target = SERVER[-1].address if name in SERVERS else folder / f"case.{SUFFIXES[name]}"
+    return opened(f"{name}:{target}{options}", **changes)
 
 
 def feed(sink: Sink, records: Iterable[Mapped]) -> tuple[Counts, list[Result]]:
@@ -95,9 +118,9 @@ def test_every_sink_has_a_suffix_here(name: str):
     assert name in SUFFIXES, f"tell this test how files of `{name}` end"
 
 
-def test_every_record_gets_one_result_and_the_counts_balance(name: str, tmp_path: Path):
-    records = events(500)
-    counts, results = feed(make(name, tmp_path), records)
+def test_every_record_gets_one_result_and_the_counts_balance(every_name: str, tmp_path: Path):
+    records = events(2500)
+    counts, results = feed(make(every_name, tmp_path), records)
     assert counts.balanced
     assert [(result.position, result.id) for result in results] == [(number, record.id) for number, record in enumerate(records, 1)]
 
@@ -163,9 +186,39 @@ def test_a_target_in_no_folder_is_refused(name: str, tmp_path: Path):
         make(name, tmp_path / "nowhere").check()
 
 
-def test_unknown_options_are_refused(name: str, tmp_path: Path):
+def test_unknown_options_are_refused(every_name: str, tmp_path: Path):
     with pytest.raises(ConfigurationError, match="no option `colour`"):
-        make(name, tmp_path, "?colour=red")
+        make(every_name, tmp_path, "?colour=red")
+
+
+def test_a_server_acknowledges_what_it_has_answered_and_nothing_else(server_name: str, tmp_path: Path, server: FakeServer):
+    sink = make(server_name, tmp_path, "?batch_documents=10")
+    sink.check()
+    for position, record in enumerate(events(25), 1):
+        list(sink.write(record, position))
+        assert sink.acknowledged == position // 10 * 10 == len(server.documents)
+    list(sink.flush())
+    assert sink.acknowledged == 25 == len(server.documents)
+    assert sink.close() == []
+
+
+def test_what_was_not_sent_before_aborting_is_not_sent(server_name: str, tmp_path: Path, server: FakeServer):
+    sink = make(server_name, tmp_path, "?batch_documents=10")
+    sink.check()
+    for position, record in enumerate(events(25), 1):
+        list(sink.write(record, position))
+    sink.abort()
+    sink.abort()
+    assert len(server.documents) == 20
+
+
+def test_two_runs_send_the_same_documents_and_the_second_says_that_they_were_there(server_name: str, tmp_path: Path, server: FakeServer):
+    first, _ = feed(make(server_name, tmp_path), events(300))
+    documents = dict(server.documents)
+    assert list(documents.values()) == [record.document() for record in events(300)]
+    second, _ = feed(make(server_name, tmp_path), events(300))
+    assert (first.written, first.duplicate, second.written, second.duplicate) == (300, 0, 0, 300)
+    assert server.documents == documents
 
 
 def test_two_runs_write_the_same_bytes(name: str, tmp_path: Path):
