@@ -5,7 +5,7 @@ Everything follows from the story (`case_story`) and the seed: no clock, no rand
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,15 @@ _LAYOUTS = {"kape": ("C", "%4"), "velociraptor": ("uploads/auto/C%3A", "%254")}
 _DEFENDER = "ProgramData/Microsoft/Windows Defender"
 
 
-def write_case(folder: Path, seed: int = 1) -> dict[str, Any]:
+def write_case(folder: Path, seed: int = 1, hosts: Sequence[Host] = HOSTS) -> dict[str, Any]:
     """Write the case and its `truth.json` under `folder`, which may exist; returns the truth (`_Host.truth` says what is in it).
 
     Another seed gives other ids and other fractions of seconds. Times are ticks, paths relative to `folder` with slashes.
     """
-    truth = {"seed": seed, "hosts": {host.name: _Host(folder, host, seed).write() for host in HOSTS}}
+    truth = {"seed": seed, "hosts": {host.name: _Host(folder, host, seed).write() for host in hosts}}
     place = folder / "truth.json"
     place.write_bytes(msgspec.json.format(msgspec.json.encode(truth), indent=1) + b"\n")
-    _touch(place, max(from_iso(host.collected_at)[0] for host in HOSTS))
+    _touch(place, max(from_iso(host.collected_at)[0] for host in hosts))
     return truth
 
 
