@@ -15,7 +15,13 @@ REQUIRED = os.environ.get("DEFENDER_EXPORTER_REQUIRE", "").split(",")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--refresh-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--refresh-golden", action="store_true", help="write the golden files of tests/golden anew (`make golden`)")
+
+
+@pytest.fixture(scope="session")
+def refresh_golden(pytestconfig: pytest.Config) -> bool:
+    """True when golden files are to be written instead of compared."""
+    return bool(pytestconfig.getoption("--refresh-golden"))
 
 
 def missing(what: str, marker: str) -> None:

@@ -2,19 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from exporter.cli.progress import Silent
-from exporter.collectors import COLLECTORS, Settings
-from exporter.collectors.guard import collect, load
-from exporter.correlator import Correlator
-from exporter.evidence.hosts import Discovery
+from exporter.collectors import Settings
 from exporter.job import Job, discovered, make_mapper, run_job
-from exporter.mapping.mapper import MappedRecord
-from exporter.records import Record
-from exporter.report.run import FileReport, RunReport
+from exporter.pipeline import Pipeline
+from exporter.records import Mapped
+from exporter.report.run import FileReport, RunReport, SinkReport
+from exporter.sinks import Outcome, Result
+from exporter.state.dead_letters import DeadLetters
 
 FILES = {"ecs": "case.ndjson", "timesketch": "case.jsonl", "l2tcsv": "case.csv"}
 DEAD_LETTERS = "dead-letters.ndjson"
@@ -73,24 +73,43 @@ def export(evidence: Path | Iterable[Path], folder: Path, *, sinks: Sequence[str
     return Exported(run_job(job, Silent()), folder)
 
 
-def mapped(evidence: Path | Iterable[Path], host: str | None = None) -> Iterator[MappedRecord]:
-    """Every record as the sinks see it: what a job does, without sinks, and with a fixed clock."""
+class Recorder:
+    """A sink that keeps what it is given."""
+
+    name, target, acknowledged = "recorder", "", 0
+
+    def __init__(self) -> None:
+        self.events: list[Mapped] = []
+
+    def check(self) -> None: ...
+    def abort(self) -> None: ...
+    def flush(self) -> Iterable[Result]:
+        return ()
+
+    def close(self) -> list[str]:
+        return []
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        self.events.append(event)
+        return (Result(position, event.id, Outcome.WRITTEN),)
+
+
+def mapped(evidence: Path | Iterable[Path], folder: Path, host: str | None = None) -> list[Mapped]:
+    """Every record as the sinks see it, incidents and diagnostics too, mapped with a fixed clock; `folder` is for dead letters."""
     paths = [evidence] if isinstance(evidence, Path) else evidence
-    mapper = make_mapper("T1", now=NOW)
-    with discovered([str(path) for path in paths], host) as discovery:
-        yield from map(mapper.map, records(discovery))
-
-
-def records(discovery: Discovery) -> Iterator[Record]:
-    """The records of all hosts, incidents included."""
-    collectors = {name: load(name) for name in COLLECTORS}
-    for host in discovery.hosts:
-        correlator = Correlator("T1", host.name)
-        for name, file in host.files:
-            for item in collect(collectors[name], file, host.name, Settings()):
-                if isinstance(item, Record):
-                    yield from correlator.offer(item)
-        yield from correlator.finish()
+    recorder, report = Recorder(), RunReport(case="T1", evidence=[])
+    letters = DeadLetters(folder / DEAD_LETTERS, reproducible=True)
+    with discovered([str(path) for path in paths], host) as discovery, closing(letters):
+        Pipeline(
+            mapper=make_mapper("T1", now=NOW),
+            sinks=[(recorder, SinkReport(name="recorder", target=""))],
+            dead_letters=letters,
+            settings=Settings(),
+            progress=Silent(),
+            report=report,
+            hashed=False,
+        ).run(discovery)
+    return recorder.events
 
 
 def objects(path: Path) -> list[dict[str, Any]]:

@@ -32,8 +32,8 @@ def definitions(tmp_path_factory) -> Path:
 def compare(python: Path, evidence: list[Path], definitions: Path, place: Path, dialect: str) -> int:
     """Assert that both say the same; the number of rows."""
     target = place / "ours.csv"
-    export(evidence, place, to=(f"l2tcsv:{target}?dialect={dialect}",))
-    rows = [row for record in mapped(evidence) for row in record.rows()]
+    export(evidence, place, to=(f"l2tcsv:{target}?dialect={dialect}",), dead_letters=place / "lost")
+    rows = [row for record in mapped(evidence, place) for row in record.rows()]
     printed = psort(python, rows, (definitions / "defender_formatters.yaml").read_text(encoding="utf-8"), place)
     ours, theirs = sixteen(table(target.read_bytes())), sixteen(printed)
     assert len(ours) == len(theirs) == len(rows)
