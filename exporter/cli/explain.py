@@ -31,7 +31,8 @@ def explain(file: str, number: int, case: str, host: str | None, evtx_engine: st
     where = f" ← {name}@{record.offset}"
     click.echo(printable(f"{record.payload.kind} from {record.source.path}, offset {record.offset}, {_integrity(record)}"))
     for origin in origins(make_mapper(case), record):
-        sources = _sources(origin.attributes) + where if origin.attributes else ""
+        from_file = any(not name.startswith("run.") for name, _ in origin.attributes)
+        sources = _sources(origin.attributes) + (where if from_file else "")
         click.echo(printable(f"{origin.field} = {_short(origin.value)}  ← {origin.how}{sources}  ({origin.place})"))
     return 0
 
