@@ -15,6 +15,7 @@ COMMANDS = {
     "scan": "exporter.cli.scan:scan",
     "export": "exporter.cli.export:export",
     "explain": "exporter.cli.explain:explain",
+    "setup": "exporter.cli.setup:setup",
     "mappings": "exporter.cli.mappings:mappings",
     "demo": "exporter.cli.demo:demo",
 }

@@ -7,7 +7,7 @@ sorted here into those that may pass (SinkUnavailable) and those that will not (
 import logging
 import ssl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,6 +32,7 @@ _GZIP_LEVEL = 1
 _GZIP_WINDOW = 31  # zlib's word for a gzip header and trailer
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ConnectionError, TimeoutError)
 _LONGEST_REASON = 500
+_NONE: Mapping[str, str] = {}
 
 logging.getLogger("elastic_transport").addHandler(logging.NullHandler())  # else its warnings about nodes go to standard error
 
@@ -104,9 +105,18 @@ class Server:
         """True when we say who we are."""
         return bool(self._credentials.kind)
 
-    def request(self, method: str, path: str, body: bytes = b"", *, media: str = JSON, compress: bool = False) -> Reply:
-        """The reply, whatever its status. Raises SinkUnavailable when none came, SinkRefused when TLS fails."""
-        headers = {"accept": JSON}
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        media: str = JSON,
+        compress: bool = False,
+        further: Mapping[str, str] = _NONE,
+    ) -> Reply:
+        """The reply, whatever its status; `further` are headers. Raises SinkUnavailable when none came, SinkRefused when TLS fails."""
+        headers = {"accept": JSON, **further}
         if body:
             headers["content-type"] = media
         if body and compress:
