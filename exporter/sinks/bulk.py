@@ -70,12 +70,14 @@ class Bulk:
     def _attempt(self, batch: list[Document]) -> tuple[list[list[Document]], str]:
         """The batches to send (again), and why to wait before: `` for no reason."""
         body = b"".join([b'{"create":{"_id":%b}}\n%b\n' % (orjson.dumps(document.id), document.source) for document in batch])
+        if self.too_large is not None and len(body) >= self.too_large and len(batch) > 1:
+            return _halved(batch), ""
         try:
             reply = self._server.request("POST", self._path, body, media=NDJSON, compress=self._compress)
         except SinkUnavailable as error:
             return [batch], str(error)
         if reply.status == 413:
-            return self._halves(batch, len(body), reply), ""
+            return self._smaller(batch, len(body), reply), ""
         if reply.status in (408, 429) or reply.status >= 500:
             return [batch], self._server.described(reply)
         if reply.status != 200:
@@ -117,15 +119,14 @@ class Bulk:
             raise SinkRefused(refused)
         return again, reason
 
-    def _halves(self, batch: list[Document], size: int, reply: Reply) -> list[list[Document]]:
+    def _smaller(self, batch: list[Document], size: int, reply: Reply) -> list[list[Document]]:
         """Two smaller batches; a document that is too large alone is dead."""
         self._retry.progress()
         if len(batch) == 1:
             self._settled.append(self._dead(batch[0], reply.status, "request_too_large", self._server.described(reply)))
             return []
         self.too_large = min(size, self.too_large or size)
-        half = len(batch) // 2
-        return [batch[:half], batch[half:]]
+        return _halved(batch)
 
     def _dead(self, document: Document, status: int, error_type: str, reason: str) -> Result:
         return Result(document.position, document.id, Outcome.DEAD, reason, 0, document.source, status, error_type, self._index)
@@ -133,6 +134,11 @@ class Bulk:
     def _worded(self, item: _Item) -> str:
         where = f"{self._server.address}: index `{self._index}`"
         return self._server.redact(f"{where}: status {item.status}: {_type(item)}: {_explained(item)}")
+
+
+def _halved(batch: list[Document]) -> list[list[Document]]:
+    half = len(batch) // 2
+    return [batch[:half], batch[half:]]
 
 
 def _position(result: Result) -> int:

@@ -20,7 +20,8 @@ BATCH_BYTES = 5 << 20
 LARGEST_BATCH_BYTES = 50 << 20
 _MOST_DOCUMENTS = 100_000
 _FIRST_CONTACT_SECONDS = 15
-_ACTION_BYTES = 64
+_BYTES_AROUND = 72
+"""Action, `ingested` and line ends around a document and its id."""
 _OPTIONS = ("index", "batch_documents", "batch_bytes", "gzip", "patience", *server.OPTIONS, *server_auth.OPTIONS)
 
 
@@ -71,7 +72,7 @@ class ElasticsearchSink:
         if not document.endswith(END):
             self._position = position
             return (Result(position, event.id, Outcome.DEAD, "the document does not end with its `event` object", 0, document),)
-        size = len(document) + _ACTION_BYTES
+        size = len(document) + len(event.id) + _BYTES_AROUND
         results = self._send() if self._batch and self._size + size > self._bytes else ()
         self._batch.append(Document(position, event.id, document))
         self._size += size

@@ -206,7 +206,7 @@ def _product(reply: Reply) -> Product:
         version = msgspec.json.decode(reply.body, type=_Root).version
     except msgspec.DecodeError:
         version = _Version()
-    if version.distribution == OPENSEARCH:
+    if version.distribution == OPENSEARCH or reply.headers.get("x-opensearch-version", "").lower().startswith("opensearch/"):
         return Product(OPENSEARCH, version.number)
     return Product(ELASTICSEARCH if header == ELASTICSEARCH else "unknown", version.number)
 
