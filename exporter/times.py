@@ -10,7 +10,7 @@ from functools import lru_cache
 TICKS_PER_SECOND = 10_000_000
 UNIX_EPOCH = 116_444_736_000_000_000
 """1970-01-01 in ticks."""
-_END = 208_296_576_000_000_000
+USABLE_END = 208_296_576_000_000_000
 """2262-01-01 in ticks: Elasticsearch's `date_nanos` ends in that year."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$")
@@ -18,9 +18,10 @@ _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d
 
 def usable(ticks: int | None) -> bool:
     """True for a time that may stand in a date field: 1970 to 2261 (0, all-ones and 1601 are not times)."""
-    return ticks is not None and UNIX_EPOCH <= ticks < _END
+    return ticks is not None and UNIX_EPOCH <= ticks < USABLE_END
 
 
+@lru_cache(16)  # most records tell one time under several names
 def iso(ticks: int, digits: int = 7) -> str:
     """`YYYY-MM-DDTHH:MM:SS.fffffffZ`, truncated to `digits` (0 to 7) of a second."""
     minute, rest = divmod(ticks - UNIX_EPOCH, 60 * TICKS_PER_SECOND)

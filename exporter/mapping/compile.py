@@ -1,7 +1,7 @@
 """Compiles the rules of a kind to Python functions, once at the start: an interpreter per field would cost two thirds of the speed.
 
-The generated code is short and readable (`source` of `CompiledKind`); it builds nested dictionaries for what varies, and what is the
-same for every document of the run is encoded beforehand, so that a faster body writer can take its place field by field.
+The generated code is short and readable (`source` of `CompiledKind`). What is the same for every document of the run is encoded
+beforehand; `writer` says how the rest is written.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,27 +11,23 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
+from exporter.mapping.fragments import LONG_MAX, LONG_MIN, Kept, fields_json, object_json, with_raw
 from exporter.mapping.references import Run, expression
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
+from exporter.mapping.writer import DocumentWriter
 from exporter.records import Payload
 from exporter.times import iso, usable
 
-LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 _NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
 _CONSTANT_NAMESPACE = "run."
 
 
 class CompiledKind(msgspec.Struct, frozen=True):
-    """`prefix` is JSON that opens the document; `body(record, payload, moment)` gives the rest as a dictionary, `event` last.
+    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; `attributes` those of the timelines."""
 
-    `attributes` and `message_attributes` give the timeline attributes: all of them, and those that the messages need.
-    """
-
-    prefix: bytes
-    body: Callable[..., dict[str, Any]]
+    document: Callable[..., bytes]
     attributes: Callable[..., dict[str, Any]]
-    message_attributes: Callable[..., dict[str, Any]]
     source: str
 
 
@@ -39,58 +35,68 @@ class Compiler:
     """Turns the mappings of one run into functions. `fields` has the type of every field (ECS and ours)."""
 
     def __init__(self, values: Mapping[str, ValueTable], fields: Mapping[str, EcsField], run: Run) -> None:
-        self._fields = fields
+        self.fields = fields
         self._run = run
-        self._scope: dict[str, Any] = {"iso": iso, "usable": usable, **{f"via_{name}": call for name, call in TRANSFORMS.items()}}
+        self._scope: dict[str, Any] = {function.__name__: function for function in (iso, usable, fields_json, object_json, with_raw)}
+        self._scope.update({f"via_{name}": call for name, call in TRANSFORMS.items()})
         self._named_defaults = {name for name, table in values.items() if isinstance(table.default, str) and "{}" in table.default}
         for name, table in values.items():
             self._scope[f"values_{name}"] = table.values.get
             self._scope[f"default_{name}"] = table.default
 
-    def compile(self, mapping: RecordMapping, kind: type[Payload], message_names: frozenset[str]) -> CompiledKind:
-        """The functions of one kind. The mapping must have passed `check`."""
+    def compile(
+        self, mapping: RecordMapping, kind: type[Payload], message_names: frozenset[str], message: Callable[[Mapping[str, Any]], str]
+    ) -> CompiledKind:
+        """The functions of one kind; `message` makes the document's from the attributes it names. The mapping must have passed `check`."""
         constants, varying = self._split(mapping.ecs)
-        lines = ["def body(r, p, t):", "    raw = {}", *self._object(_tree(varying, constants), kind, "doc"), *_CLOSE]
-        lines += ["def attributes(r, p, t):", "    a = {}", *self._attributes(mapping.attributes, kind), "    return a"]
         needed = [rule for rule in mapping.attributes if rule.field in message_names]
-        lines += ["def message_attributes(r, p, t):", "    a = {}", *self._attributes(needed, kind), "    return a"]
+        lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(mapping.attributes, kind), "    return a"]
+        lines += ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
+        lines += [f"    return {{'message': message(a) or {mapping.kind!r}}}"]
+        writer = DocumentWriter(self, kind)
+        lines += writer.document(orjson.dumps(_nested(constants))[:-1] if constants else b"", _tree(varying, constants), needed)
         source = "\n".join(lines)
-        scope = dict(self._scope)
+        scope = {**self._scope, "message": message}
         exec(compile(source, f"<mapping of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
-        prefix = orjson.dumps(_nested(constants))[:-1] + b"," if constants else b"{"
-        return CompiledKind(prefix, scope["body"], scope["attributes"], scope["message_attributes"], source)
+        for name, first in writer.kept.items():
+            kept = Kept(scope[name], first=first)
+            scope.update({f"known_{name}": kept.get, f"learn_{name}": kept.learn})
+        return CompiledKind(scope["document"], scope["attributes"], source)
 
     def _split(self, rules: tuple[Rule, ...]) -> tuple[dict[str, Any], list[Rule]]:
         """Top-level fields that are constant as a whole, and the rules of all others."""
-        varying_tops = {rule.field.partition(".")[0] for rule in rules if not self._is_constant(rule)} | {"event"}
-        constants = {rule.field: self._constant(rule) for rule in rules if rule.field.partition(".")[0] not in varying_tops}
+        varying_tops = {rule.field.partition(".")[0] for rule in rules if not self.is_constant(rule)} | {"event"}
+        constants = {rule.field: self.constant(rule) for rule in rules if rule.field.partition(".")[0] not in varying_tops}
         return constants, [rule for rule in rules if rule.field.partition(".")[0] in varying_tops]
 
-    def _is_constant(self, rule: Rule) -> bool:
+    def is_constant(self, rule: Rule) -> bool:
+        """True for a rule that gives every document of the run the same value."""
         return not rule.attributes or (rule.attributes[0].startswith(_CONSTANT_NAMESPACE) and not rule.via and not rule.values)
 
-    def _constant(self, rule: Rule) -> Any:
+    def constant(self, rule: Rule) -> Any:
+        """The value of such a rule."""
         return getattr(self._run, rule.attributes[0].removeprefix(_CONSTANT_NAMESPACE)) if rule.attributes else rule.const
 
-    def _object(self, node: dict[str, Any], kind: type[Payload], name: str) -> Iterator[str]:
+    def build(self, node: dict[str, Any], kind: type[Payload], name: str) -> Iterator[str]:
         """Statements that build the dictionary `name` and, below it, those of its children."""
-        constant = {key: self._constant(rule) for key, rule in node.items() if isinstance(rule, Rule) and self._is_constant(rule)}
+        constant = {key: self.constant(rule) for key, rule in node.items() if isinstance(rule, Rule) and self.is_constant(rule)}
         yield f"    {name} = {constant!r}"
         for key, child in node.items():
             if isinstance(child, Rule):
                 if key not in constant:
-                    yield from self._leaf(child, kind, f"{name}[{key!r}]")
+                    yield from self.leaf(child, kind, f"{name}[{key!r}]")
             else:
                 child_name = f"{name}_{len(key)}{key.replace('@', '')}"
-                yield from self._object(child, kind, child_name)
+                yield from self.build(child, kind, child_name)
                 yield f"    if {child_name}: {name}[{key!r}] = {child_name}"
 
-    def _leaf(self, rule: Rule, kind: type[Payload], target: str) -> Iterator[str]:
-        field = self._fields[rule.field]
-        yield f"    v = {self._value(rule, kind)}"
+    def leaf(self, rule: Rule, kind: type[Payload], target: str) -> Iterator[str]:
+        """Statements that assign a field's value, if there is one, to `target`."""
+        field = self.fields[rule.field]
+        yield f"    v = {self.value(rule, kind)}"
         if field.type in ("date", "date_nanos") and not rule.attributes[0].startswith("time."):
             yield "    if v is not None:"
-            yield f"        if usable(v): {target} = iso(v, {self._digits(rule, kind)})"
+            yield f"        if usable(v): {target} = iso(v, {self.digits(rule, kind)})"
             yield f"        else: raw[{rule.attributes[0]!r}] = str(v)"
         elif field.type == "long":
             yield f"    if v is not None and {LONG_MIN} <= v <= {LONG_MAX}: {target} = v"
@@ -102,13 +108,14 @@ class Compiler:
         else:
             yield f"    if v: {target} = v"
 
-    def _digits(self, rule: Rule, kind: type[Payload]) -> str:
+    def digits(self, rule: Rule, kind: type[Payload]) -> str:
         """How exact a date is: `via`, or a second attribute, or FILETIME's seven digits."""
         if len(rule.attributes) > 1:
             return expression(rule.attributes[1], kind)
         return str(DIGITS[rule.via] if rule.via else 7)
 
-    def _value(self, rule: Rule, kind: type[Payload]) -> str:
+    def value(self, rule: Rule, kind: type[Payload]) -> str:
+        """The expression of a field's value."""
         sources = [expression(reference, kind) for reference in rule.attributes]
         if rule.values in self._named_defaults:
             return f"values_{rule.values}(w := {sources[0]}) or default_{rule.values}.format(w)"
@@ -121,20 +128,11 @@ class Compiler:
 
     def _attributes(self, rules: tuple[Rule, ...] | list[Rule], kind: type[Payload]) -> Iterator[str]:
         for rule in rules:
-            if self._is_constant(rule):
-                yield f"    a[{rule.field!r}] = {self._constant(rule)!r}"
+            if self.is_constant(rule):
+                yield f"    a[{rule.field!r}] = {self.constant(rule)!r}"
             else:
-                yield f"    v = {self._value(rule, kind)}"
+                yield f"    v = {self.value(rule, kind)}"
                 yield f"    if v or v == 0: a[{rule.field!r}] = v"
-
-
-_CLOSE = [
-    "    if raw:",
-    "        doc.setdefault('defender', {})['raw'] = raw",
-    "        doc['tags'] = [*doc.get('tags', ()), 'time_unusable']",
-    "    doc['event'] = doc.pop('event')",
-    "    return doc",
-]
 
 
 def _tree(rules: list[Rule], constants: dict[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import orjson
 
-from exporter.mapping.compile import LONG_MAX, LONG_MIN, CompiledKind, Compiler
+from exporter.mapping.compile import CompiledKind, Compiler
 from exporter.mapping.ecs import EcsField, ecs_fields
 from exporter.mapping.formatter import Formatter, compile_formatter
+from exporter.mapping.fragments import cleaned
 from exporter.mapping.references import Moment, Run
 from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
 from exporter.records import Payload, Record, Row, Verdict, event_id
@@ -18,7 +17,6 @@ from exporter.times import iso, usable
 
 _ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
 """Which `alert` words of the mappings become `event.kind: alert` (sink-contracts E7)."""
-_NOTHING = ("", "-", "N/A")
 
 
 class Kind:
@@ -29,7 +27,7 @@ class Kind:
         self.plaso = compile_formatter(mapping.formatter)
         own = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
         self.own: Formatter = compile_formatter(own)
-        self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used))
+        self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
 
 
 class _Kinds(dict[str, Kind]):
@@ -108,18 +106,7 @@ class MappedRecord:
 
     def document(self) -> bytes:
         """The ECS document; ends in `}}` (see `exporter.records.Mapped.document`)."""
-        compiled, record = self._kind.compiled, self.record
-        body = compiled.body(record, record.payload, self.moment)
-        attributes = compiled.message_attributes(record, record.payload, self.moment)
-        body["message"] = self._kind.own.message(attributes) or self._kind.mapping.kind
-        body["event"] = body.pop("event")
-        try:
-            encoded = orjson.dumps(body)
-        except TypeError:  # lone surrogates, or integers beyond 64 bits
-            encoded = b""
-        if not encoded or _to_clean(encoded):
-            encoded = orjson.dumps(without_nothing(cleaned(body)))
-        return compiled.prefix + encoded[1:]
+        return self._kind.compiled.document(self.record, self.record.payload, self.moment)
 
     def rows(self) -> Sequence[Row]:
         """One row for each distinct usable time (C3)."""
@@ -173,35 +160,3 @@ def _digits(time: Time, payload: Payload) -> int:
 def _tags(record: Record) -> tuple[str, ...]:
     tags = ("integrity_failed",) if record.integrity.verdict is Verdict.FAILED else ()
     return (*tags, "incomplete") if record.incomplete else tags
-
-
-def cleaned(value: Any) -> Any:
-    """Texts by C7, integers outside 64 bits as text (C8), all the way down."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {clean(key): cleaned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [cleaned(item) for item in value]
-    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
-        return str(value)
-    return value
-
-
-def _to_clean(encoded: bytes) -> bool:
-    """Whether there is what C7 and C9 forbid: rare, so one look at the bytes spares a look at every value."""
-    return b'""' in encoded or b"\\u0000" in encoded or b'"-"' in encoded or b'"N/A"' in encoded
-
-
-def without_nothing(value: Any, *, raw: bool = False) -> Any:
-    """Without texts that say nothing (C9); in event data, which is raw, only empty ones go."""
-    if isinstance(value, dict):
-        items = ((key, without_nothing(item, raw=raw or key == "event_data")) for key, item in value.items())
-        return {key: item for key, item in items if not _says_nothing(item, raw)}
-    if isinstance(value, list):
-        return [item for item in value if not _says_nothing(item, raw)]
-    return value
-
-
-def _says_nothing(value: Any, raw: bool) -> bool:
-    return value in ("", [], {}) if raw or not isinstance(value, str) else value in _NOTHING

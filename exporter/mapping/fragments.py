@@ -1,0 +1,106 @@
+"""Pieces of a document as JSON text: cleaned (C7 to C9), and those that repeat from record to record made once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from exporter.text import clean
+
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+_NOTHING = ("", "-", "N/A")
+_KEPT = 256
+
+
+class Kept:
+    """The JSON of some fields of a kind, kept for each set of values of the attributes that they are made of.
+
+    `make(record, payload, moment, raw)` gives the fields as a dictionary; what it cannot use it adds to `raw`. A fragment begins with a
+    comma, or is empty where no field has a value; `first` ones, which always have a field, begin without.
+    """
+
+    __slots__ = ("_first", "_known", "_make", "get")
+
+    def __init__(self, make: Callable[..., dict[str, Any]], *, first: bool = False) -> None:
+        self._make = make
+        self._first = first
+        self._known: dict[tuple[Any, ...], bytes] = {}
+        self.get = self._known.get
+
+    def learn(self, key: tuple[Any, ...], record: Any, payload: Any, moment: Any, raw: dict[str, str]) -> bytes:
+        """The fragment for a key that `get` does not know."""
+        unusable: dict[str, str] = {}
+        fragment = fields_json(self._make(record, payload, moment, unusable))
+        if self._first:
+            fragment = fragment[1:]
+        if unusable:
+            raw.update(unusable)
+            return fragment
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[key] = fragment
+        return fragment
+
+
+def fields_json(fields: dict[str, Any]) -> bytes:
+    """`,"name":value` for each field, without those that say nothing."""
+    try:
+        encoded = orjson.dumps(fields)
+    except TypeError:  # lone surrogates, or integers beyond 64 bits
+        encoded = b""
+    if not encoded or _to_clean(encoded):
+        encoded = orjson.dumps(without_nothing(cleaned(fields)))
+    return b"," + encoded[1:-1] if len(encoded) > 2 else b""
+
+
+def object_json(name: str, values: Mapping[str, Any]) -> bytes:
+    """`,"name":{…}` for event data, where only empty texts say nothing; quicker than `fields_json`, and they are most of a document."""
+    try:
+        encoded = orjson.dumps(values)
+    except TypeError:
+        return fields_json({name: values})
+    if b"u0000" in encoded or "" in values.values():
+        return fields_json({name: values})
+    return b',"%b":%b' % (name.encode(), encoded)
+
+
+def with_raw(document: bytes, raw: dict[str, str]) -> bytes:
+    """The document with values that are not usable as they are (C2, C8) below `defender.raw`, and a tag that tells it."""
+    fields = orjson.loads(document)
+    fields.setdefault("defender", {})["raw"] = raw
+    fields["tags"] = [*fields.get("tags", ()), "time_unusable"]
+    for last in ("message", "event"):
+        fields[last] = fields.pop(last)
+    return orjson.dumps(fields)
+
+
+def cleaned(value: Any) -> Any:
+    """Texts by C7, integers outside 64 bits as text (C8), all the way down."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [cleaned(item) for item in value]
+    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
+        return str(value)
+    return value
+
+
+def _to_clean(encoded: bytes) -> bool:
+    """Whether there is what C7 and C9 forbid: rare, so one look at the bytes spares a look at every value."""
+    return b'""' in encoded or b"\\u0000" in encoded or b'"-"' in encoded or b'"N/A"' in encoded
+
+
+def without_nothing(value: Any, *, raw: bool = False) -> Any:
+    """Without texts that say nothing (C9); in event data, which is raw, only empty ones go."""
+    if isinstance(value, dict):
+        items = ((key, without_nothing(item, raw=raw or key == "event_data")) for key, item in value.items())
+        return {key: item for key, item in items if not _says_nothing(item, raw)}
+    if isinstance(value, list):
+        return [item for item in value if not _says_nothing(item, raw)]
+    return value
+
+
+def _says_nothing(value: Any, raw: bool) -> bool:
+    return value in ("", [], {}) if raw or not isinstance(value, str) else value in _NOTHING

@@ -1,0 +1,211 @@
+"""Generates the function that writes a kind's documents as JSON text.
+
+What differs in every record (ids, hashes, times, positions, event data) is written field by field. What lies between is a run of fields
+that repeat from record to record: their JSON is made by a function of its own and kept for each set of attributes (`fragments.Kept`), so an
+event costs one look-up for each run instead of one statement for each field.
+"""
+
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from types import UnionType
+from typing import Any, Protocol
+
+import msgspec
+import orjson
+
+from exporter.mapping.fragments import LONG_MAX, LONG_MIN
+from exporter.mapping.references import annotation, expression
+from exporter.mapping.schema import Rule
+from exporter.records import Payload
+from exporter.times import UNIX_EPOCH, USABLE_END
+
+_OWN = frozenset(("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id"))
+"""Attributes that are another one in every record."""
+_PLAIN = frozenset(("record.hash", "time.id", "time.text"))
+"""Texts that we made ourselves, of characters that JSON does not escape."""
+_DATES = ("date", "date_nanos")
+_Node: typing.TypeAlias = dict[str, Any]
+
+
+class Statements(Protocol):
+    """What the compiler knows of rules."""
+
+    fields: Any
+
+    def is_constant(self, rule: Rule) -> bool: ...
+    def constant(self, rule: Rule) -> Any: ...
+    def build(self, node: _Node, kind: type[Payload], name: str) -> Iterator[str]: ...
+    def value(self, rule: Rule, kind: type[Payload]) -> str: ...
+    def digits(self, rule: Rule, kind: type[Payload]) -> str: ...
+
+
+class DocumentWriter:
+    """`document` gives the source; `kept` names its functions of which the results are to be kept, and whether one comes first."""
+
+    def __init__(self, compiler: Statements, kind: type[Payload]) -> None:
+        self._compiler = compiler
+        self._kind = kind
+        self._functions: list[str] = []
+        self._lines: list[str] = []
+        self._names = 0
+        self.kept: dict[str, bool] = {}
+
+    def document(self, opening: bytes, tree: _Node, message_rules: list[Rule]) -> list[str]:
+        """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules, `message_fields` the message."""
+        event = tree.pop("event")
+        pieces = self._pieces(tree, first=False)
+        pieces.append(self._run("message_fields", message_rules, first=False))
+        pieces += self._child("event", event, first=False)
+        joined = _joined([repr(opening), *pieces, repr(b"}")])
+        end = [f"    found = {joined}"] if opening else [f"    found = b'{{' + {joined}[1:]"]
+        end += ["    return with_raw(found, raw) if raw else found"]
+        return [*self._functions, "def document(r, p, t):", "    raw = {}", *self._lines, *end]
+
+    def _pieces(self, node: _Node, *, first: bool) -> list[str]:
+        """Expressions of the pieces of an object's inside: `b…` and calls are bytes, names that begin with `u` are texts."""
+        compiler = self._compiler
+        constant = {key: child for key, child in node.items() if isinstance(child, Rule) and compiler.is_constant(child)}
+        pieces: list[str] = []
+        run: _Node = constant
+        for key, child in node.items():
+            if key in constant:
+                continue
+            if self._repeats(child):
+                run[key] = child
+                continue
+            pieces += self._repeating(run, first=first and not pieces)
+            run = {}
+            pieces += self._child(key, child, first=first and not pieces)
+        return pieces + self._repeating(run, first=first and not pieces)
+
+    def _child(self, key: str, child: Any, *, first: bool) -> list[str]:
+        if isinstance(child, Rule):
+            return [self._single(key, child)]
+        comma = b"" if first else b","
+        opening = comma + orjson.dumps(key) + b":{"
+        if self._certain(child):
+            return [repr(opening), *self._pieces(child, first=True), repr(b"}")]
+        inside, name = _joined(self._pieces(child, first=False)), self._name("o")
+        self._lines += [f"    {name} = {inside}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
+        return [name]
+
+    def _certain(self, node: Any) -> bool:
+        """True where the first piece of an object is never empty: constants come first."""
+        if isinstance(node, Rule):
+            return self._compiler.is_constant(node)
+        children = list(node.values())
+        return any(map(self._is_constant, children)) or (not isinstance(children[0], Rule) and self._certain(children[0]))
+
+    def _is_constant(self, child: Any) -> bool:
+        return isinstance(child, Rule) and self._compiler.is_constant(child)
+
+    def _repeats(self, child: Any) -> bool:
+        if not isinstance(child, Rule):
+            return all(map(self._repeats, child.values()))
+        if self._compiler.is_constant(child):
+            return True
+        return self._compiler.fields[child.field].type not in _DATES and self._can_be_kept([child])
+
+    def _can_be_kept(self, rules: list[Rule]) -> bool:
+        names = {name for rule in rules for name in rule.attributes}
+        return not names & _OWN and all(_hashable(annotation(name, self._kind)) for name in names)
+
+    def _repeating(self, run: _Node, *, first: bool) -> list[str]:
+        if not run:
+            return []
+        rules = list(_rules(run))
+        name = self._name("run")
+        self._functions += [f"def {name}(r, p, t, raw):", *self._compiler.build(run, self._kind, "doc"), "    return doc"]
+        return [self._run(name, [rule for rule in rules if not self._is_constant(rule)], first=first)]
+
+    def _run(self, function: str, rules: list[Rule], *, first: bool) -> str:
+        """The variable that holds what `function` gives for these rules."""
+        name = self._name("f")
+        if not self._can_be_kept(rules):
+            self._lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
+            return name
+        self.kept[function] = first
+        key = "".join(f"{_key(attribute, self._kind)}, " for attribute in dict.fromkeys(name for rule in rules for name in rule.attributes))
+        self._lines += [
+            f"    {name} = known_{function}(k := ({key}))",
+            f"    if {name} is None: {name} = learn_{function}(k, r, p, t, raw)",
+        ]
+        return name
+
+    def _single(self, key: str, rule: Rule) -> str:
+        """The variable that holds `,"key":value`, or nothing."""
+        compiler, reference = self._compiler, rule.attributes[0]
+        field, value = compiler.fields[rule.field], compiler.value(rule, self._kind)
+        name = orjson.dumps(key).decode()
+        if field.type in _DATES and not reference.startswith("time."):
+            digits = compiler.digits(rule, self._kind)
+            return self._text(value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
+        if field.type == "long":
+            return self._text(value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
+        if reference in _PLAIN and not rule.via and not rule.values and not field.array:
+            variable, template = self._name("u"), f',{name}:"{{v}}"'
+            self._lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
+            return variable
+        variable = self._name("b")
+        if rule.field.endswith("event_data"):
+            call = f"object_json({key!r}, v)"
+        else:
+            call = f"fields_json({{{key!r}: {'[v] if v.__class__ is str else v' if field.array else 'v'}}})"
+        self._lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
+        return variable
+
+    def _text(self, value: str, condition: str, template: str, raw_name: str) -> str:
+        """A number or a time; one that is not usable goes to `raw`."""
+        variable = self._name("u")
+        self._lines += [
+            f"    v = {value}",
+            f"    if v is None: {variable} = ''",
+            f"    elif {condition}: {variable} = f{template!r}",
+            f"    else: {variable}, raw[{raw_name!r}] = '', str(v)",
+        ]
+        return variable
+
+    def _name(self, letter: str) -> str:
+        self._names += 1
+        return f"{letter}{self._names}"
+
+
+def _rules(node: _Node) -> Iterator[Rule]:
+    for child in node.values():
+        if isinstance(child, Rule):
+            yield child
+        else:
+            yield from _rules(child)
+
+
+def _joined(pieces: list[str]) -> str:
+    """One bytes expression; texts and constants that stand together become one."""
+    merged: list[str] = []
+    texts = ""
+    for piece in [*pieces, ""]:
+        if piece.startswith("u"):
+            texts += f"{{{piece}}}"
+            continue
+        if texts:
+            merged.append(f"f'{texts}'.encode()")
+            texts = ""
+        merged.append(piece)
+    return f"b''.join(({', '.join(filter(None, merged))},))"
+
+
+def _key(attribute: str, kind: type[Payload]) -> str:
+    """The attribute as part of a key; the hash of an enumeration's value costs less than its own."""
+    found, text = annotation(attribute, kind), expression(attribute, kind)
+    return f"{text}._value_" if isinstance(found, type) and issubclass(found, Enum) else text
+
+
+def _hashable(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (tuple, typing.Union, UnionType):
+        return all(item is Ellipsis or item is type(None) or _hashable(item) for item in typing.get_args(hint))
+    if not isinstance(hint, type):
+        return False
+    if issubclass(hint, msgspec.Struct):
+        return hint.__struct_config__.frozen and all(map(_hashable, typing.get_type_hints(hint).values()))
+    return issubclass(hint, (str, int, float, Enum))

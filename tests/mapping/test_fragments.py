@@ -1,0 +1,89 @@
+"""Documents of kept pieces: the same as if every document were the first."""
+
+from collections.abc import Iterator
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.kinds import KINDS
+from exporter.mapping.fragments import Kept, fields_json, object_json, with_raw
+from exporter.mapping.mapper import Mapper
+from exporter.records import Record
+from tests.strategies import records
+
+ANY = settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@ANY
+@given(data=st.data())
+def test_a_record_gives_the_same_document_whatever_came_before_it(mapper: Mapper, kind: str, data: st.DataObject) -> None:
+    made = data.draw(records(KINDS[kind]))
+    mapper.kinds.clear()
+    alone = mapper.map(made).document()
+    mapper.kinds.clear()
+    for changed in altered(made, data.draw(records(KINDS[kind]))):
+        mapper.map(changed).document()
+    assert mapper.map(made).document() == alone
+
+
+def altered(made: Record, other: Record) -> Iterator[Record]:
+    """The record with one attribute at a time taken from another one."""
+    payload, foreign = made.payload, other.payload
+    for name in ("host", "source", "integrity", "incomplete", "correlation", "collector"):
+        yield msgspec.structs.replace(made, **{name: getattr(other, name)})
+    for name in payload.__struct_fields__:
+        yield msgspec.structs.replace(made, payload=msgspec.structs.replace(payload, **{name: getattr(foreign, name)}))
+
+
+def test_a_kept_piece_is_made_once_for_each_key_and_the_number_of_pieces_is_bounded() -> None:
+    made = []
+    kept = Kept(lambda record, payload, moment, raw: made.append(record) or {"a": record})
+    for number in [1, 2, 1, *range(1000)]:
+        key = (number,)
+        found = kept.get(key)
+        assert (found or kept.learn(key, number, None, None, {})) == b',"a":%d' % number
+    assert made[:3] == [1, 2, 0]
+    assert sum(kept.get((number,)) is not None for number in range(1000)) <= 256
+
+
+def test_a_piece_with_something_unusable_is_told_each_time() -> None:
+    def make(record: object, payload: object, moment: object, raw: dict[str, str]) -> dict[str, object]:
+        raw["at"] = "0"
+        return {}
+
+    kept = Kept(make)
+    for _ in range(2):
+        raw: dict[str, str] = {}
+        assert kept.get((1,)) is None
+        assert kept.learn((1,), None, None, None, raw) == b""
+        assert raw == {"at": "0"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, b""),
+        ({"a": "", "b": {"c": "-"}, "d": "N/A"}, b""),
+        ({"a": "\0", "b": "\ud800"}, ',"a":"\u2400","b":"\ufffd"'.encode()),
+        ({"a": 2**64, "b": '""'}, b',"a":"18446744073709551616","b":"\\"\\""'),
+        ({"a": {"event_data": {"x": "-", "y": ""}}}, b',"a":{"event_data":{"x":"-"}}'),
+    ],
+)
+def test_pieces_are_clean(fields: dict[str, object], text: bytes) -> None:
+    assert fields_json(fields) == text
+
+
+@given(st.dictionaries(st.text(), st.text(st.characters() | st.sampled_from("\0\ud800-"), max_size=3)))
+def test_event_data_is_written_as_any_other_fields_are(values: dict[str, str]) -> None:
+    assert object_json("event_data", values) == fields_json({"event_data": values}) or values == {}
+
+
+def test_what_is_not_usable_stands_below_raw_and_event_stays_last() -> None:
+    document = orjson.loads(with_raw(b'{"defender":{"x":1},"message":"m","event":{"id":"1"}}', {"at": "0"}))
+    assert list(document) == ["defender", "tags", "message", "event"]
+    assert document["defender"] == {"x": 1, "raw": {"at": "0"}}
+    assert document["tags"] == ["time_unusable"]
