@@ -78,11 +78,13 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     targets = [parse_target(text) for text in job.to]
     paths = [path for target in targets if (path := target.path) is not None]
     dead_letters = job.dead_letters or (paths[0].parent if paths else Path()) / "dead-letters.ndjson"
-    _keep_out_of_evidence(job, [*paths, dead_letters])
+    spool = (job.manifest or dead_letters).parent / "timesketch-spool"
+    spools = [spool, *(Path(given) for target in targets if (given := target.options.get("spool")))]
+    _keep_out_of_evidence(job, [*paths, dead_letters, *spools])
     _keep_apart([*map(_place, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
     if job.manifest is not None:
         refuse_existing(job.manifest, job.force)
-    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case)
+    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool)
     report = RunReport(case=job.case, evidence=list(job.evidence))
     with discovered(job.evidence, job.host) as discovery:
         mapper = make_mapper(job.case, job.alerts)
@@ -126,7 +128,7 @@ def _run(pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkR
 
 
 def _place(target: SinkTarget) -> str:
-    return f"{target.target}?index={target.options.get('index', '')}" if target.server else target.target
+    return f"{target.target}?{[target.options.get(name) for name in ('index', 'sketch', 'timeline')]}" if target.server else target.target
 
 
 def _keep_apart(outputs: Sequence[str]) -> None:

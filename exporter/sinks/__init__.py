@@ -109,3 +109,7 @@ SINKS: dict[str, str] = {
 """Name to `module:class`, imported when used; a new sink is one line here; the class takes what `targets.open_sink` gives."""
 SERVERS = frozenset(("elasticsearch", "opensearch"))
 """The sinks whose target is an address, not a file."""
+ADDRESSES: dict[str, str] = {"timesketch": "exporter.sinks.timesketch_upload:TimesketchUpload"}
+"""The sinks that write files and have a class of their own for an address: `timesketch:https://...` uploads."""
+STREAMING = frozenset(("elasticsearch", "opensearch"))
+"""The sinks that acknowledge as they go, at every `flush`; the others do at the end, all or nothing."""

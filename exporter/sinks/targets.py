@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from exporter.errors import ConfigurationError
-from exporter.sinks import SERVERS, SINKS, Sink
+from exporter.sinks import ADDRESSES, SERVERS, SINKS, Sink
 from exporter.times import from_unix_ns
 
 _USER_IN_ADDRESS = re.compile(r"://.*@", re.DOTALL)
@@ -69,7 +69,8 @@ class SinkSettings(msgspec.Struct, frozen=True):
 
     `force` replaces existing targets; `reproducible` leaves out what differs between two runs; `temporary_directory` is where timelines
     too large for memory are sorted (None: the folder of the target, where the result must fit anyway); `clock` gives ticks. `case` names
-    the default index. Waiting for a server is measured by `monotonic`, done by `sleep` and spread by `random`.
+    the default index, `spool` is where timelines wait for their upload. Waiting for a server is measured by `monotonic`, done by `sleep`
+    and spread by `random`.
     """
 
     force: bool = False
@@ -77,6 +78,7 @@ class SinkSettings(msgspec.Struct, frozen=True):
     temporary_directory: Path | None = None
     clock: Callable[[], int] = wall_clock
     case: str = ""
+    spool: Path = Path("timesketch-spool")
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
@@ -113,5 +115,6 @@ def _options(where: str, query: str) -> dict[str, str]:
 
 def open_sink(target: SinkTarget, settings: SinkSettings) -> Sink:
     """The sink that `target` names; nothing is touched before its `check`. Raises ConfigurationError for its options."""
-    module, _, name = SINKS[target.name].partition(":")
+    table = {**SINKS, **ADDRESSES} if target.server else SINKS
+    module, _, name = table[target.name].partition(":")
     return cast(Sink, getattr(import_module(module), name)(target, settings))

@@ -41,8 +41,7 @@ class TimesketchSink:
         self._part_lines = _number(target, "part_lines", PART_LINES)
         self._force = settings.force
         self._output = output_for(target.target, settings.force)
-        self._rules = KeyRules()
-        self._timeline = Timeline(target.target, settings, self._encode)
+        self._timeline = Timeline(target.target, settings, Encoder().encode)
         self._acknowledged = 0
 
     def check(self) -> None:
@@ -86,7 +85,15 @@ class TimesketchSink:
         self._timeline.runs.close()
         self._output.abort()
 
-    def _encode(self, row: Row) -> tuple[bytes, bytes]:
+
+class Encoder:
+    """Rows as lines, by the rules of one timeline's keys."""
+
+    def __init__(self) -> None:
+        self._rules = KeyRules()
+
+    def encode(self, row: Row) -> tuple[bytes, bytes]:
+        """The sort key and the line; raises RowRefused."""
         entry: dict[str, Any] = {
             "message": row.message or row.data_type,
             "datetime": f"{iso(row.ticks, 6)[:-1]}+00:00",
