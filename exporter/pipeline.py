@@ -155,12 +155,7 @@ class Pipeline:
 
     def _refused(self, sink: str, result: Result) -> None:
         """A document that a sink would not take."""
-        document = msgspec.Raw(result.document) if result.document else None
-        letter = DeadLetter(stage="sink", reason=result.reason, source=result.id, document=document)
-        self._dead_letters.write(
-            letter, sink=sink, index=result.index, document_id=result.id, status=result.status, error_type=result.error_type
-        )
-        self._note(letter)
+        self._note(write_refused(self._dead_letters, sink, result))
 
     def _write_letter(self, letter: DeadLetter) -> None:
         self._dead_letters.write(letter)
@@ -179,6 +174,14 @@ class Pipeline:
         host.incidents += 1
         if len(self.report.incidents) < _SHOWN_INCIDENTS:
             self.report.incidents.append(_line(record, self._mapper.map(record).id))
+
+
+def write_refused(letters: DeadLetters, sink: str, result: Result) -> DeadLetter:
+    """Write the dead letter of a document that `sink` refused."""
+    document = msgspec.Raw(result.document) if result.document else None
+    letter = DeadLetter(stage="sink", reason=result.reason, source=result.id, document=document)
+    letters.write(letter, sink=sink, index=result.index, document_id=result.id, status=result.status, error_type=result.error_type)
+    return letter
 
 
 def _line(record: Record, identity: str) -> IncidentLine:

@@ -14,6 +14,7 @@ from exporter.text import printable
 COMMANDS = {
     "scan": "exporter.cli.scan:scan",
     "export": "exporter.cli.export:export",
+    "replay": "exporter.cli.replay:replay",
     "explain": "exporter.cli.explain:explain",
     "setup": "exporter.cli.setup:setup",
     "mappings": "exporter.cli.mappings:mappings",

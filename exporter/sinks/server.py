@@ -35,6 +35,7 @@ _LONGEST_REASON = 500
 _NONE: Mapping[str, str] = {}
 
 logging.getLogger("elastic_transport").addHandler(logging.NullHandler())  # else its warnings about nodes go to standard error
+logging.getLogger("elastic_transport.node").disabled = True  # it would show whole requests and replies
 
 
 class Reply(NamedTuple):
@@ -172,7 +173,7 @@ class Server:
         """A connection that broke during the handshake may come back; a certificate that is wrong stays so."""
         causes = list(_causes(error))
         if any(isinstance(cause, _PASSING) and not isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            return SinkUnavailable(self._said("the connection broke during the TLS handshake"))
+            return SinkUnavailable(self._said("the connection broke during the TLS handshake (does the server want a client certificate?)"))
         return SinkRefused(self._said(f"TLS failed: {error.message}"))
 
     def _said(self, text: str) -> str:

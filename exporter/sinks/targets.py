@@ -90,7 +90,7 @@ def parse_target(text: str) -> SinkTarget:
     Raises ConfigurationError; for a secret, which everybody on the machine could read in the list of processes, without repeating it.
     """
     name, colon, rest = text.partition(":")
-    if _USER_IN_ADDRESS.search(rest):
+    if _USER_IN_ADDRESS.search(text):
         raise ConfigurationError(
             "an address carries a user or a password: give `user=` and `password_file=`, or the environment (an `@` in an option is `%40`)"
         )
