@@ -42,7 +42,10 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
 
 
 class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):
-    """Base of the events that name a threat (the 42-field block of 1116 and its kin, the 28-field one of 1006)."""
+    """Base of the events that name a threat (the 42-field block of 1116 and its kin, the 28-field one of 1006).
+
+    `sig_seq` is told by an `internalCmdLine` resource only, and by it the threat id where the event has no other.
+    """
 
     detection_id: str | None = None
     detected_at: int | None = None
@@ -72,6 +75,7 @@ class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):
     action_name: str | None = None
     post_clean_status: int | None = None
     additional_actions_id: int | None = None
+    sig_seq: int | None = None
 
 
 class Detection(ThreatEvent, frozen=True, kw_only=True):
@@ -84,6 +88,11 @@ class Behavior(ThreatEvent, frozen=True, kw_only=True):
     """1015: suspicious behavior detected."""
 
     kind: ClassVar[str] = "evtx_behavior"
+    actor_pid: int | None = None
+    fidelity: int | None = None
+    image_hash: str | None = None
+    target_file: str | None = None
+    target_hash: str | None = None
 
 
 class Action(ThreatEvent, frozen=True, kw_only=True):
@@ -111,12 +120,22 @@ class UnwantedApplication(ThreatEvent, frozen=True, kw_only=True):
 
 
 class ConfigurationChange(WindowsEvent, frozen=True, kw_only=True):
-    """5007: `setting` is the registry path or name before ` = `, without `Default\\` and `N/A\\`."""
+    """5007: `setting` is the registry path or name before ` = `, without `Default\\` and `N/A\\`.
+
+    `setting_kind` is what the change means (`defender_settings`), `setting_target` what it is about: the excluded path, the ThreatID, the
+    rule. `threat_id` and `rule_id` stand there again where they are meant.
+    """
 
     kind: ClassVar[str] = "evtx_configuration_change"
     setting: str | None = None
     old_value: str | None = None
     new_value: str | None = None
+    setting_kind: str | None = None
+    setting_target: str | None = None
+    target_type: str | None = None
+    new_number: int | None = None
+    threat_id: int | None = None
+    rule_id: str | None = None
 
 
 class ProtectionDisabled(WindowsEvent, frozen=True, kw_only=True):
@@ -126,6 +145,6 @@ class ProtectionDisabled(WindowsEvent, frozen=True, kw_only=True):
 
 
 class DefenderEvent(WindowsEvent, frozen=True, kw_only=True):
-    """Every other id of the Defender channels."""
+    """Every id of the Defender channels that has no kind of its own."""
 
     kind: ClassVar[str] = "evtx_event"

@@ -1,95 +1,21 @@
-"""From the fields of a Windows event to its payload: a table from id to class, and one from Data name to field.
+"""From the fields of a Windows event to its payload, by the tables of `defender_fields`.
 
-Names lose their blanks and case first, and "Security intelligence" is called "Signature" as in older platforms: so one row serves the
-event manifests of all versions (names: manifest of Windows 10 17134 in repnz/etw-providers-docs, and the samples).
+A plan is made once for each class and set of Data names: which Data give texts, which numbers, and what is left to a function.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
-from exporter.formats.defender_events import (
-    Action,
-    ActionFailed,
-    Behavior,
-    ConfigurationChange,
-    DefenderEvent,
-    Detection,
-    ProtectionDisabled,
-    QuarantineChange,
-    ThreatEvent,
-    UnwantedApplication,
-    WindowsEvent,
-)
+from exporter.formats import defender_activity as activity
+from exporter.formats.defender_events import ConfigurationChange, DefenderEvent, ThreatEvent, WindowsEvent
+from exporter.formats.defender_fields import CLASSES, COMMON, FIELDS, POSITIONS, THREAT
+from exporter.formats.defender_settings import read_setting, rule_of, split_value, threat_of
 from exporter.formats.evtx_normalize import guid, iso_ticks, number_of
+from exporter.formats.mplog_lines import internal_command_line
 from exporter.formats.resources import Resource, file_path
 
-CLASSES: dict[int, type[WindowsEvent]] = {
-    1006: Detection,
-    1007: Action,
-    1008: ActionFailed,
-    1009: QuarantineChange,
-    1010: QuarantineChange,
-    1011: QuarantineChange,
-    1012: QuarantineChange,
-    1015: Behavior,
-    1116: Detection,
-    1117: Action,
-    1118: ActionFailed,
-    1119: ActionFailed,
-    1160: UnwantedApplication,
-    5001: ProtectionDisabled,
-    5007: ConfigurationChange,
-    5010: ProtectionDisabled,
-    5012: ProtectionDisabled,
-}
-
-_TEXTS = {
-    "productversion": "product_version",
-    "platformversion": "product_version",
-    "engineversion": "engine_version",
-    "currentengineversion": "engine_version",
-    "signatureversion": "signature_version",
-    "currentsignatureversion": "signature_version",
-    "avsignatureversion": "signature_version",
-    "user": "user",
-}
-_THREAT_TEXTS = _TEXTS | {
-    "threatname": "threat_name",
-    "severityname": "severity_name",
-    "categoryname": "category_name",
-    "fwlink": "reference",
-    "sourcename": "source_name",
-    "detectionsource": "source_name",
-    "processname": "process_name",
-    "detectionuser": "detection_user",
-    "remediationuser": "remediation_user",
-    "path": "path",
-    "pathfound": "path",
-    "actionname": "action_name",
-    "cleaningaction": "action_name",
-}
-_THREAT_NUMBERS = {
-    "threatid": "threat_id",
-    "severityid": "severity_id",
-    "categoryid": "category_id",
-    "statuscode": "status_code",
-    "state": "state",
-    "sourceid": "source_id",
-    "detectionsourceindex": "source_id",
-    "originid": "origin_id",
-    "detectionoriginindex": "origin_id",
-    "executionid": "execution_id",
-    "executionstatusindex": "execution_id",
-    "typeid": "type_id",
-    "detectiontypeindex": "type_id",
-    "preexecutionstatus": "pre_execution_status",
-    "actionid": "action_id",
-    "cleaningactionindex": "action_id",
-    "postcleanstatus": "post_clean_status",
-    "additionalactionsid": "additional_actions_id",
-}
 _SCHEMES = (
     "file|containerfile|process|behavior|internalbehavior|webfile|webscript|regkey|regkeyvalue|runkey|service|driver|startup|folder"
     "|taskscheduler|amsi|amsiuac|wmi|cmdline|internalcmdline|queryfile|queryfilertsig|bho|clsid|typelib|uninstall|firewallbypass"
@@ -100,7 +26,11 @@ _KNOWN = frozenset(_SCHEMES.split("|"))
 _SCHEME = re.compile(rf"({_SCHEMES}):(_?)", re.IGNORECASE)
 _NEXT = re.compile(rf"; ?(?=(?:{_SCHEMES}):_)", re.IGNORECASE)
 _NEXT_BARE = re.compile(rf"; ?(?=(?:{_SCHEMES}):)", re.IGNORECASE)
-_HEX_VALUE = re.compile(r"(.*) = (0x[0-9A-Fa-f]+)", re.DOTALL)
+_HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Fa-f])")
+_HASHES = {32: "md5", 40: "sha1", 64: "sha256"}
+_GUIDS = frozenset(("scan_id", "rule_id"))
+_NEVER = 0xFFFFFFFF
+_COMMAND = "internalcmdline"
 
 
 class _Plan(NamedTuple):
@@ -108,9 +38,10 @@ class _Plan(NamedTuple):
 
     texts: tuple[tuple[str, str], ...]
     numbers: tuple[tuple[str, str], ...]
+    guids: tuple[tuple[str, str], ...]
     error: str | None
     has_domain: bool
-    special: Callable[[dict[str, Any], dict[str, str]], None] | None
+    special: Callable[[dict[str, Any], Mapping[str, str]], None] | None
 
 
 def type_event(fields: dict[str, Any]) -> WindowsEvent:
@@ -120,13 +51,17 @@ def type_event(fields: dict[str, Any]) -> WindowsEvent:
     elements without a name are `Data`, `Data_1`, … Ids and codes that are no numbers, and empty texts, are None in the typed fields.
     """
     event_class = CLASSES.get(fields["event_id"], DefenderEvent)
-    data = fields["data"]
+    data: Mapping[str, str] = fields["data"]
+    if "Data" in data:
+        data = _named(fields["event_id"], data)
     plan = _plan(event_class, tuple(data))
     for field, name in plan.texts:
         if data[name]:
             fields[field] = data[name]
     for field, name in plan.numbers:
         fields[field] = number_of(data[name])
+    for field, name in plan.guids:
+        fields[field] = guid(data[name])
     if plan.error:
         fields["error_code"] = _error_code(data[plan.error])
     if plan.has_domain:
@@ -136,23 +71,42 @@ def type_event(fields: dict[str, Any]) -> WindowsEvent:
     return event_class(**fields)
 
 
+def _named(event_id: int, data: Mapping[str, str]) -> Mapping[str, str]:
+    """The values of an older provider's event under the names of today's, if they are as many."""
+    names = POSITIONS.get(event_id, ())
+    return dict(zip(names, data.values(), strict=True)) if len(names) == len(data) else data
+
+
 @lru_cache(maxsize=1024)
 def _plan(event_class: type[WindowsEvent], names: tuple[str, ...]) -> _Plan:
+    table = {**COMMON, **(THREAT if issubclass(event_class, ThreatEvent) else {}), **FIELDS.get(event_class, {})}
+    found = _matches(table, names)
+    hints = get_type_hints(event_class)
+    numbers = tuple(pair for pair in found if hints[pair[0]] == int | None and pair[0] != "detected_at")
+    guids = tuple(pair for pair in found if pair[0] in _GUIDS)
+    texts = tuple(pair for pair in found if hints[pair[0]] == str | None and pair[0] not in _GUIDS)
     error = dict(_matches({"errorcode": "error_code"}, names)).get("error_code")
-    has_domain = "Domain" in names and "User" in names
-    if issubclass(event_class, ThreatEvent):
-        return _Plan(_matches(_THREAT_TEXTS, names), _matches(_THREAT_NUMBERS, names), error, has_domain, _add_threat)
-    return _Plan(_matches(_TEXTS, names), (), error, has_domain, _add_setting if event_class is ConfigurationChange else None)
+    special = _add_threat if issubclass(event_class, ThreatEvent) else _SPECIAL.get(event_class)
+    return _Plan(texts, numbers, guids, error, "Domain" in names and "User" in names, special)
 
 
-def _matches(table: dict[str, str], names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _matches(table: Mapping[str, str], names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Field and Data name, one name for each field: the first in the table's order."""
-    plain = {name.replace(" ", "").lower().replace("securityintelligence", "signature"): name for name in reversed(names)}
+    plain = {_plain(name): name for name in reversed(names)}
     found: dict[str, str] = {}
     for key, field in table.items():
         if key in plain:
             found.setdefault(field, plain[key])
     return tuple(found.items())
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").lower().replace("securityintelligence", "signature")
+
+
+def _value(data: Mapping[str, str], plain: str) -> str | None:
+    """One value by its plain name."""
+    return next((value for name, value in data.items() if _plain(name) == plain), None)
 
 
 @lru_cache(maxsize=1024)
@@ -162,22 +116,91 @@ def _error_code(text: str) -> int | None:
     return None if code is None else code & 0xFFFFFFFF
 
 
-def _add_user(fields: dict[str, Any], data: dict[str, str]) -> None:
+def _add_user(fields: dict[str, Any], data: Mapping[str, str]) -> None:
     if data["Domain"] and data["User"]:
         fields["user"] = f"{data['Domain']}\\{data['User']}"
 
 
-def _add_setting(fields: dict[str, Any], data: dict[str, str]) -> None:
-    fields["setting"], fields["old_value"], fields["new_value"] = split_setting(data.get("Old Value"), data.get("New Value"))
-
-
-def _add_threat(fields: dict[str, Any], data: dict[str, str]) -> None:
+def _add_threat(fields: dict[str, Any], data: Mapping[str, str]) -> None:
     fields["detection_id"] = guid(data.get("Detection ID"))
     fields["detected_at"] = _time(data.get("Detection Time"))
     resources = split_path(fields.get("path"))
     fields["resources"] = resources
     fields["evidence_paths"] = tuple(resource.value for resource in resources)
     fields["file_path"] = file_path(resources)
+    if any(resource.schema.lower() == _COMMAND for resource in resources):
+        _add_command(fields, resources)
+
+
+def _add_command(fields: dict[str, Any], resources: tuple[Resource, ...]) -> None:
+    for resource in resources:
+        if resource.schema.lower() == _COMMAND:
+            threat_id, fields["sig_seq"] = internal_command_line(resource.value)
+            fields["threat_id"] = fields.get("threat_id") or threat_id
+            return
+
+
+def _add_setting(fields: dict[str, Any], data: Mapping[str, str]) -> None:
+    setting = read_setting(_value(data, "oldvalue"), _value(data, "newvalue"))
+    fields["setting"], fields["old_value"], fields["new_value"] = setting.name, setting.old, setting.new
+    fields["setting_kind"], fields["setting_target"], fields["target_type"] = setting.kind, setting.target, setting.target_type
+    fields["new_number"] = number_of(setting.new) if setting.new else None
+    fields["threat_id"], fields["rule_id"] = threat_of(setting), rule_of(setting)
+
+
+def _add_blocked_setting(fields: dict[str, Any], data: Mapping[str, str]) -> None:
+    name, fields["new_value"] = split_value(_value(data, "value"))
+    fields["setting"] = name
+
+
+def _add_duration(fields: dict[str, Any], data: Mapping[str, str]) -> None:
+    parts = [number_of(_value(data, f"scantime{unit}") or "") for unit in ("hours", "minutes", "seconds")]
+    if None not in parts:
+        hours, minutes, seconds = parts
+        fields["duration"] = (hours or 0) * 3600 + (minutes or 0) * 60 + (seconds or 0)
+
+
+def _add_detection_time(fields: dict[str, Any], data: Mapping[str, str]) -> None:
+    fields["detected_at"] = _time(_value(data, "detectiontime"))
+
+
+def _add_hashes(fields: dict[str, Any], _: Mapping[str, str]) -> None:
+    fields["resources"] = split_path(fields.get("path"))
+    path = fields.get("path") or ""
+    fields["file_path"] = file_path(fields["resources"]) or (path if path[1:3] == ":\\" else None)
+    for digest in _HEX.findall(fields.get("hashes") or ""):
+        fields.setdefault(_HASHES[len(digest)], digest.lower())
+
+
+def _add_exception(fields: dict[str, Any], data: Mapping[str, str]) -> None:
+    fields["error_code"] = _error_code(_value(data, "exceptioncode") or "")
+
+
+def _drop_never(fields: dict[str, Any], _: Mapping[str, str]) -> None:
+    for name in ("signature_age", "quick_scan_age", "full_scan_age"):
+        if fields.get(name) == _NEVER:
+            fields[name] = None
+
+
+def _lower_hash(fields: dict[str, Any], _: Mapping[str, str]) -> None:
+    digest = fields.get("sha256")
+    if digest is not None:
+        fields["sha256"] = digest.lower() if len(digest) == 64 and _HEX.fullmatch(digest) else None
+
+
+_SPECIAL: dict[type[WindowsEvent], Callable[[dict[str, Any], Mapping[str, str]], None]] = {
+    ConfigurationChange: _add_setting,
+    activity.TamperProtection: _add_blocked_setting,
+    activity.Scan: _add_duration,
+    activity.AttackSurfaceRule: _add_detection_time,
+    activity.FolderAccess: _add_detection_time,
+    activity.NetworkProtection: _add_detection_time,
+    activity.ThreatHashes: _add_hashes,
+    activity.EngineFailure: _add_exception,
+    activity.Health: _drop_never,
+    activity.FileTransfer: _lower_hash,
+}
+"""What tables cannot say; every `ThreatEvent` has `_add_threat`."""
 
 
 def _time(text: str | None) -> int | None:
@@ -209,19 +232,3 @@ def _resource(text: str) -> Resource:
     scheme = _SCHEME.match(text)
     assert scheme is not None
     return Resource(scheme[1], text[scheme.end() :])
-
-
-def split_setting(old: str | None, new: str | None) -> tuple[str | None, str | None, str | None]:
-    """Setting, old and new value of event 5007: `<registry path> = <value>`, empty where there was or is none."""
-    old_name, old_value = _name_and_value(old)
-    new_name, new_value = _name_and_value(new)
-    return new_name or old_name, old_value, new_value
-
-
-def _name_and_value(text: str | None) -> tuple[str | None, str | None]:
-    if not text:
-        return None, None
-    # an excluded path may hold " = " itself; its value is always a number
-    match = _HEX_VALUE.fullmatch(text)
-    name, _, value = (match[1], "", match[2]) if match else text.partition(" = ")
-    return name.removeprefix("Default\\").removeprefix("N/A\\") or None, value

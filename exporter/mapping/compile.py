@@ -43,6 +43,7 @@ class Compiler:
         for name, table in values.items():
             self._scope[f"values_{name}"] = table.values.get
             self._scope[f"default_{name}"] = table.default
+            self._scope[f"table_{name}"] = table.values
 
     def compile(
         self, mapping: RecordMapping, kind: type[Payload], message_names: frozenset[str], message: Callable[[Mapping[str, Any]], str]
@@ -117,14 +118,16 @@ class Compiler:
     def value(self, rule: Rule, kind: type[Payload]) -> str:
         """The expression of a field's value."""
         sources = [expression(reference, kind) for reference in rule.attributes]
-        if rule.values in self._named_defaults:
+        if rule.values in self._named_defaults and not rule.via:
             return f"values_{rule.values}(w := {sources[0]}) or default_{rule.values}.format(w)"
-        if rule.values:
+        if rule.values and not rule.via:
             return f"values_{rule.values}({sources[0]}, default_{rule.values})"
         if not rule.via or rule.via in DIGITS:
             return sources[0]
-        call = f"via_{rule.via}({', '.join(sources)})"
-        return call if len(sources) > 1 else f"None if (w := {sources[0]}) is None else via_{rule.via}(w)"
+        table = f", table_{rule.values}" if rule.values else ""
+        if len(sources) > 1:
+            return f"via_{rule.via}({', '.join(sources)}{table})"
+        return f"None if (w := {sources[0]}) is None else via_{rule.via}(w{table})"
 
     def _attributes(self, rules: tuple[Rule, ...] | list[Rule], kind: type[Payload]) -> Iterator[str]:
         for rule in rules:

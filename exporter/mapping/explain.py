@@ -50,7 +50,8 @@ def _origin(field: str, value: Any, rule: Rule | None, mapped: MappedRecord, map
     if rule is None:
         return FieldOrigin(field=field, value=value, attributes=(), how=_BUILT_IN.get(field, "not usable as it is (C2, C8)"), place=place)
     raw = tuple(_raw(name, mapped, mapper) for name in rule.attributes)
-    how = "const" if not raw else rule.via or (f"values/{rule.values}" if rule.values else "as it is")
+    steps = [step for step in (rule.via, f"values/{rule.values}" if rule.values else None) if step]
+    how = " with ".join(steps) or "as it is" if raw else "const"
     return FieldOrigin(field=field, value=value, attributes=raw, how=how, place=rule.place)
 
 

@@ -84,8 +84,6 @@ def _rules(section: dict[str, Any], file: str) -> Iterator[Rule]:
 def _rule(field: str, body: dict[str, Any], place: str) -> Rule:
     if ("const" in body) == ("from" in body):
         raise MappingError(f"{place}: `{field}` needs either `const` or `from`")
-    if "values" in body and "via" in body:
-        raise MappingError(f"{place}: `{field}` has both `values` and `via`")
     source = body.get("from", ())
     attributes = (source,) if isinstance(source, str) else tuple(source)
     return Rule(field=field, place=place, const=body.get("const"), attributes=attributes, values=body.get("values"), via=body.get("via"))

@@ -10,7 +10,10 @@ DIGITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6}
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How one field gets its value: `const`, or attributes (`from`) through an optional value table (`values`) or transform (`via`)."""
+    """How one field gets its value: `const`, or attributes (`from`) through an optional value table (`values`) or transform (`via`).
+
+    Where there are both, the transform gets the table after the attributes.
+    """
 
     field: str
     place: str

@@ -61,7 +61,9 @@ KINDS = {
     1118: "evtx_action_failed",
     1119: "evtx_action_failed",
 }
-KINDS |= {5001: "evtx_protection_disabled", 5007: "evtx_configuration_change"}
+KINDS |= {5000: "evtx_protection_enabled", 5001: "evtx_protection_disabled", 5007: "evtx_configuration_change"}
+KINDS |= {1000: "evtx_scan", 1001: "evtx_scan", 1013: "evtx_history_change", 1150: "evtx_health", 1151: "evtx_health"}
+KINDS |= {2000: "evtx_update", 2010: "evtx_cloud_signature"}
 """Record kinds of ids that are not `evtx_event`."""
 _ENGINE, _SIGNATURES, _PLATFORM = "1.1.26020.3", "1.447.215.0", "4.18.26020.6"
 _EVERYDAY = dict(

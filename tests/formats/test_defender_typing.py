@@ -20,7 +20,9 @@ from exporter.formats.defender_events import (
     UnwantedApplication,
     WindowsEvent,
 )
-from exporter.formats.defender_typing import CLASSES, split_path, split_setting, type_event
+from exporter.formats.defender_fields import CLASSES
+from exporter.formats.defender_settings import split_setting
+from exporter.formats.defender_typing import split_path, type_event
 from exporter.formats.resources import Resource
 from exporter.times import from_iso
 from tests.evtx_logs import read
@@ -101,7 +103,7 @@ def typed(event_id: int, data: dict[str, str], **fields: Any) -> Any:
         (UnwantedApplication, [1160]),
         (ConfigurationChange, [5007]),
         (ProtectionDisabled, [5001, 5010, 5012]),
-        (DefenderEvent, [101, 1000, 1150, 2050, 5013, 65535]),
+        (DefenderEvent, [0, 1016, 3000, 65535]),
     ],
 )
 def test_the_id_chooses_the_class(event_class: type[WindowsEvent], event_ids: list[int]) -> None:
@@ -145,6 +147,7 @@ def test_the_42_fields_of_a_detection() -> None:
         "action_name": "%%809",
         "post_clean_status": 3,
         "additional_actions_id": 8,
+        "sig_seq": None,
     }
     assert (event.product_version, event.engine_version, event.signature_version, event.error_code, event.user) == (
         "4.18.26030.3011",

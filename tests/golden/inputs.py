@@ -13,6 +13,7 @@ from exporter.synthetic.detection_history import file_resource, write_detection_
 from exporter.synthetic.evtx import Event, write_evtx
 from exporter.synthetic.mplog import LogSession, Story, write_mplog
 from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, from_iso
+from tests import defender_events
 
 MOMENT = from_iso("2026-02-03T04:05:06.1234567Z")[0]
 """When things happen that are not part of the synthetic case's story."""
@@ -106,7 +107,7 @@ def detection_history(folder: Path, _samples: Path) -> None:
 
 
 def event_kinds(folder: Path, _samples: Path) -> None:
-    """Events that the synthetic case has not: behavior (1015), an unwanted application (1160), and a log that is none."""
+    """Events that the synthetic case has not: behavior (1015), an unwanted application (1160), one of every id, and a log that is none."""
     application = {
         **THREAT,
         "Detection ID": "{C0A8F3B1-1D2E-4F60-8A7B-000000000002}",
@@ -124,6 +125,7 @@ def event_kinds(folder: Path, _samples: Path) -> None:
         ),
     ]
     write_evtx(folder / "events.evtx", events)
+    write_evtx(folder / "every-id.evtx", defender_events.every_event())
     (folder / "damaged.evtx").write_bytes(b"ElfFile\0" + bytes(24))
 
 

@@ -81,7 +81,6 @@ def test_a_wrong_rule_is_named(copy: Path, old: str, new: str, expected: str) ->
         ("{from: scan_id}", "{}", "needs either `const` or `from`"),
         ("{from: scan_id}", "{from: scan_id, when: now}", "unknown key `when`"),
         ("{from: scan_id}", "scan_id", "needs a rule in braces"),
-        ("{from: scan_id}", "{from: scan_id, via: text, values: state}", "both `values` and `via`"),
         ("defender.scan.id:", "rule.id:", "`rule.id` already has a rule at common.yaml:"),
         ("ecs:", "ecs: [", "not YAML"),
         ("timestamps:", "times: 1\ntimestamps:", "unknown key `times`"),

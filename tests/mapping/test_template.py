@@ -15,7 +15,7 @@ from exporter.mapping.template import PRODUCTS, field_types, index_template, ren
 from exporter.mapping.transforms.events import ALIASES, event_data
 from tests.line import Exported
 
-EVERYWHERE = {"keyword", "text", "long", "date", "date_nanos", "boolean", "alias"}
+EVERYWHERE = {"keyword", "text", "long", "date", "date_nanos", "boolean", "ip", "alias"}
 """Types that Elasticsearch 7, 8, 9 and OpenSearch have without plugins."""
 LEFTOVERS = {"elasticsearch": {"flattened"}, "opensearch": {"flat_object", "object"}}
 
@@ -77,6 +77,7 @@ def test_no_keyword_can_become_a_term_that_is_too_long(template: dict[str, Any])
 def test_what_may_be_long_is_not_indexed_where_the_server_would_refuse_it(mappings: MappingSet) -> None:
     opensearch = index_template(mappings, folder("mappings"), "opensearch")["template"]["mappings"]["properties"]["defender"]["properties"]
     assert opensearch["quarantine"]["properties"]["other_fields"] == {"type": "object", "enabled": False}
+    assert opensearch["detection"]["properties"]["unknown"] == {"type": "object", "enabled": False}
     assert opensearch["raw"] == {"type": "flat_object"}
 
 

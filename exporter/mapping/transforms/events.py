@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 ALIASES = ("SourceName", "ThreatName", "ProcessName", "NewValue", "OldValue")
 """Names that the index template gives to fields of other names; a document that writes to an alias is refused (measured)."""
@@ -30,6 +31,64 @@ def _field_names(names: tuple[str, ...]) -> tuple[str, ...]:
         seen[field] = number = seen.get(field, 0) + 1
         result.append(field if number == 1 else f"{field}_{number}")
     return tuple(result)
+
+
+def parameter_texts(data: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str] | None:
+    """What the references to Defender's message file (`%%818`) in EventData say, under the names of `event_data`.
+
+    >>> parameter_texts({"Source Name": "%%818", "Process Name": "x"}, {"%%818": "Real-Time Protection"})
+    {'Source_Name': 'Real-Time Protection'}
+    """
+    if "%%" not in "".join(data.values()):
+        return None
+    names = zip(_field_names(tuple(data)), data.values(), strict=True)
+    return {name: texts[value] for name, value in names if value in texts} or None
+
+
+def parameter_text(value: str, texts: Mapping[str, str]) -> str:
+    """One text, looked up where it is such a reference.
+
+    >>> parameter_text("%%818", {"%%818": "Real-Time Protection"}), parameter_text("x", {})
+    ('Real-Time Protection', 'x')
+    """
+    return texts.get(value, value)
+
+
+def parameter_details(*arguments: Any) -> str | None:
+    """The texts that are there, looked up, as one.
+
+    >>> parameter_details("%%886", None, "1", {"%%886": "Network Inspection System"})
+    'Network Inspection System; 1'
+    """
+    *values, texts = arguments
+    return "; ".join(parameter_text(value, texts) for value in values if value) or None
+
+
+def rule_title(rule_id: str, names: Mapping[str, str]) -> str:
+    """A rule's name, or its id where it has none that we know.
+
+    >>> rule_title("D4F940AB", {"D4F940AB": "Block it"}), rule_title("X", {})
+    ('Block it', 'X')
+    """
+    return names.get(rule_id, rule_id)
+
+
+def for_rule(rule_id: str | None, number: int | None, modes: Mapping[int, str]) -> str | None:
+    """The mode that a number sets, where it is set for a rule.
+
+    >>> for_rule("D4F940AB", 1, {1: "block"}), for_rule(None, 1, {1: "block"})
+    ('block', None)
+    """
+    return None if rule_id is None or number is None else modes.get(number)
+
+
+def failure_message(error_code: int | None, description: str | None) -> str | None:
+    """The description of a code that is not success.
+
+    >>> failure_message(0x80070002, "not found"), failure_message(0, "The operation completed successfully.")
+    ('not found', None)
+    """
+    return description if error_code and description else None
 
 
 def event_strings(data: Mapping[str, str]) -> list[str]:

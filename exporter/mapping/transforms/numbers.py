@@ -53,6 +53,23 @@ def outcome(error_code: int) -> str:
     return "failure" if error_code else "success"
 
 
+def action_outcome(error_code: int | None, _event_id: int) -> str:
+    """The outcome of an action that was taken: events of older platforms have no code where it succeeded.
+
+    >>> action_outcome(None, 1007), action_outcome(0x80508023, 1117)
+    ('success', 'failure')
+    """
+    return "failure" if error_code else "success"
+
+
+def nanoseconds(seconds: int) -> int:
+    """
+    >>> nanoseconds(26)
+    26000000000
+    """
+    return seconds * 10**9
+
+
 def success(passed: bool) -> str:
     """
     >>> success(True)

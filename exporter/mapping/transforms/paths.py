@@ -1,6 +1,8 @@
 r"""Windows paths taken apart, whatever system this runs on. `->` goes into an archive: `C:\a.zip->inner.exe`."""
 
+import ipaddress
 import ntpath
+from urllib.parse import urlsplit
 
 FILE_TYPES = frozenset(("file", "containerfile", "startup"))
 REGISTRY_TYPES = frozenset(("regkey", "regkeyvalue", "runkey", "clsid", "service", "uninstall", "contextmenu", "shellextapproved"))
@@ -93,3 +95,50 @@ def plain_path(path: str) -> str:
     'C:\\x'
     """
     return path.removeprefix("\\\\?\\")
+
+
+def url(destination: str) -> str | None:
+    """
+    >>> url("https://example.test/x"), url("example.test")
+    ('https://example.test/x', None)
+    """
+    return destination if "://" in destination else None
+
+
+def host_name(destination: str) -> str | None:
+    """The host of a URL or of `host:port`; None for an address.
+
+    >>> host_name("https://example.test:8443/x"), host_name("example.test"), host_name("192.0.2.7:443")
+    ('example.test', 'example.test', None)
+    """
+    name = host(destination)
+    return name if name and not _is_address(name) else None
+
+
+def host_address(destination: str) -> str | None:
+    """
+    >>> host_address("http://192.0.2.7/x"), host_address("[2001:db8::1]:80"), host_address("example.test")
+    ('192.0.2.7', '2001:db8::1', None)
+    """
+    name = host(destination)
+    return name if name and _is_address(name) else None
+
+
+def host(destination: str) -> str | None:
+    """Name or address.
+
+    >>> host("https://example.test:8443/x"), host("192.0.2.7:443")
+    ('example.test', '192.0.2.7')
+    """
+    try:
+        return urlsplit(destination if "://" in destination else f"//{destination}").hostname
+    except ValueError:
+        return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
