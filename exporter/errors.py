@@ -5,6 +5,7 @@ ExporterError
 │   └── MappingError        the same for a mapping file; names file and line
 ├── EvidenceError           one evidence file or tree cannot be read; costs that file
 ├── FormatError             bytes are not what the format says; costs one record or one file
+├── SourceGone              a share hangs or went away; costs that collection this run, and nothing of it counts as damage
 ├── LockHeld                another run holds the state directory, exit 5
 └── SinkError
     ├── SinkUnavailable     transient: retry, then stop resumable, exit 75
@@ -44,6 +45,10 @@ class FormatError(ExporterError):
         super().__init__(reason if offset is None else f"{reason} at offset {offset}")
         self.reason = reason
         self.offset = offset
+
+
+class SourceGone(ExporterError):
+    """Where the evidence lies does not answer: no loss, but something to be read another time."""
 
 
 class LockHeld(ExporterError):

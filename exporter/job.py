@@ -52,10 +52,11 @@ def discovered(evidence: Sequence[str], host: str | None) -> Iterator[Discovery]
             tree = open_tree(Path(path))
             stack.callback(tree.close)
             trees.append(tree)
-        yield discover(trees, tails, host, _computer)
+        yield discover(trees, tails, host, computer_of)
 
 
-def _computer(file: EvidenceFile) -> str | None:
+def computer_of(file: EvidenceFile) -> str | None:
+    """The Computer of the newest record of an event log; None when that cannot be read."""
     try:
         with file.open() as stream:
             return computer_name(stream)

@@ -1,6 +1,6 @@
 """The main job: collectors → correlator → mapping → sinks, one host after the other, every loss counted."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Protocol
 
@@ -33,6 +33,49 @@ class Progress(Protocol):
     def close(self) -> None: ...
 
 
+class Ledger(Protocol):
+    """What earlier runs delivered, and what of this one may count as delivered."""
+
+    def earlier(self, host: Host) -> Iterable[Record]:
+        """Records of the host that earlier runs read and its incidents need."""
+        ...
+
+    def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
+        """What is to be written now that a record was read; `offer` gives it to the correlator."""
+        ...
+
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
+        """What is to be written of what the correlator held."""
+        ...
+
+    def is_new(self, record: Record) -> bool:
+        """Whether a loss is told for the first time."""
+        ...
+
+    def leave(self, host: Host, flush: Callable[[], bool]) -> None:
+        """The host is complete. `flush` is the pipeline's, for sinks that bear it more than once."""
+        ...
+
+
+class NoLedger:
+    """Everything is new, nothing is remembered."""
+
+    def earlier(self, host: Host) -> Iterable[Record]:
+        return ()
+
+    def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
+        return offer(record)
+
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
+        return records
+
+    def is_new(self, record: Record) -> bool:
+        return True
+
+    def leave(self, host: Host, flush: Callable[[], bool]) -> None:
+        pass
+
+
 class Pipeline:
     """One run. `hashed` computes the SHA-256 of every evidence file for the manifest."""
 
@@ -46,6 +89,7 @@ class Pipeline:
         progress: Progress,
         report: RunReport,
         hashed: bool,
+        ledger: Ledger | None = None,
     ) -> None:
         self._mapper = mapper
         self._sinks = list(sinks)
@@ -53,6 +97,7 @@ class Pipeline:
         self._settings = settings
         self._progress = progress
         self._hashed = hashed
+        self._ledger = ledger or NoLedger()
         self._position = 0
         self._collectors: dict[str, Collector] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -60,24 +105,36 @@ class Pipeline:
 
     def run(self, discovery: Discovery) -> RunReport:
         """Export everything that was found; raises SinkError when a sink gives up. The report is complete up to there."""
+        self.read(discovery)
+        self.flush()
+        return self.report
+
+    def read(self, discovery: Discovery) -> None:
+        """The same without the `flush` at the end, which some sinks bear only once."""
         files = [file for host in discovery.hosts for _, file in host.files]
         self._progress.start(len(files), sum(file.size or 0 for file in files))
         for rejected in discovery.rejected:
             self._lose(DeadLetter(stage="evidence", reason=rejected.reason, source=rejected.excerpt), None)
         for host in discovery.hosts:
             self._host(host)
+
+    def flush(self) -> bool:
+        """Send what the sinks buffer, and say whether they have acknowledged everything."""
         for sink, report in self._sinks:
             self._count(report, sink.flush())
-        return self.report
+        return all(sink.acknowledged >= self._position for sink, _ in self._sinks)
 
     def _host(self, host: Host) -> None:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
         self.report.hosts.append(report)
         with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
+            for record in self._ledger.earlier(host):
+                correlator.offer(record)
             for name, file in host.files:
                 for record in self._file(name, file, report):
-                    self._emit_all(correlator.offer(record), report)
-            self._emit_all(correlator.finish(), report)
+                    self._emit_all(self._ledger.admit(record, correlator.offer), report)
+            self._emit_all(self._ledger.release(correlator.finish()), report)
+        self._ledger.leave(host, self.flush)
 
     def _file(self, name: str, file: EvidenceFile, host: HostReport) -> Iterator[Record]:
         """The records of one file; its losses go their own way."""
@@ -138,20 +195,20 @@ class Pipeline:
 
     def _lose(self, letter: DeadLetter, file: EvidenceFile | None) -> None:
         """A loss before the sinks: into the dead letters, and to the sinks as a diagnostic document."""
-        self._write_letter(letter)
         source = Source(file.path, file.evidence, file.size, file.modified_at) if file else Source(letter.source, "")
-        self._emit(
-            Record(
-                payload=Diagnostic(stage=letter.stage, reason=letter.reason, excerpt=letter.excerpt or None),
-                host=letter.host or "unknown",
-                source=source,
-                collector=letter.collector or "evidence",
-                key=("diagnostic", letter.source, str(letter.offset), letter.reason),
-                hash="",
-                offset=letter.offset,
-                integrity=UNVERIFIABLE,
-            )
+        record = Record(
+            payload=Diagnostic(stage=letter.stage, reason=letter.reason, excerpt=letter.excerpt or None),
+            host=letter.host or "unknown",
+            source=source,
+            collector=letter.collector or "evidence",
+            key=("diagnostic", letter.source, str(letter.offset), letter.reason),
+            hash="",
+            offset=letter.offset,
+            integrity=UNVERIFIABLE,
         )
+        if self._ledger.is_new(record):
+            self._write_letter(letter)
+            self._emit(record)
 
     def _refused(self, sink: str, result: Result) -> None:
         """A document that a sink would not take."""

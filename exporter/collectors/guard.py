@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from exporter.collectors import COLLECTORS, Collector, Settings
-from exporter.errors import EvidenceError, FormatError
+from exporter.errors import EvidenceError, FormatError, SourceGone
 from exporter.evidence import EvidenceFile
 from exporter.records import DeadLetter, Parsed, Record, Rejected, Source, Tally
 
@@ -53,7 +53,7 @@ def load(name: str) -> Collector:
 
 
 def collect(collector: Collector, file: EvidenceFile, host: str, settings: Settings) -> Iterator[Collected]:
-    """Records and losses of one file, and at the end its counts. Raises nothing that the file could cause.
+    """Records and losses of one file, and at the end its counts. Raises nothing that the file could cause; SourceGone passes.
 
     An incomplete record is emitted, and what it lacks is a loss of no unit.
     """
@@ -70,6 +70,8 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
                 yield _letter(collector, item, source, host)
             else:
                 _tally(counts, item)
+    except SourceGone:
+        raise
     except (EvidenceError, FormatError, OSError) as error:
         yield _broken(collector, source, host, counts, error)
     except Exception as error:  # noqa: BLE001 (see the module docstring)

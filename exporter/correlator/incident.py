@@ -20,6 +20,8 @@ class Incident(Payload, frozen=True, kw_only=True):
 
     `gaps` name what this evidence lacks: `quarantine-entry-without-event`, `history-without-event`, `log-without-event` (an event log
     that was cleared?), `event-without-quarantine-entry`, `container-missing`, `container-without-entry`.
+
+    `supersedes` are ids under which an earlier night told a part of it (`ingest`); an export of everything at once has none.
     """
 
     kind: ClassVar[str] = "incident"
@@ -50,3 +52,4 @@ class Incident(Payload, frozen=True, kw_only=True):
     sha256: str | None = None
     content_verified: bool | None = None
     gaps: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()

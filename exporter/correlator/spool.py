@@ -32,30 +32,41 @@ class Spool:
 
     def add(self, record: Record) -> None:
         """Keep a record."""
-        index = _INDEX[type(record.payload)]
-        rest = msgspec.structs.replace(record, payload=_NOTHING)
-        try:
-            parts = _ENCODER.encode(record.payload), _ENCODER.encode(rest)
-        except (UnicodeEncodeError, OverflowError):
-            index |= _ESCAPED
-            parts = _escaped(record.payload), _escaped(rest)
-        self._file.write(_HEAD.pack(index, len(parts[0]), len(parts[1])))
-        self._file.write(parts[0])
-        self._file.write(parts[1])
+        self._file.write(packed(record))
 
     def records(self) -> Iterator[Record]:
         """Every record, once; the spool is empty and closed afterwards."""
         with self._file as file:
             file.seek(0)
             while head := file.read(_HEAD.size):
-                index, first, second = _HEAD.unpack(head)
-                decode = _unescaped if index & _ESCAPED else _decoded
-                payload = decode(file.read(first), _CLASSES[index & ~_ESCAPED])
-                yield msgspec.structs.replace(decode(file.read(second), Record), payload=payload)
+                _, first, second = _HEAD.unpack(head)
+                yield unpacked(head + file.read(first + second))
 
     def close(self) -> None:
         """Drop what is held."""
         self._file.close()
+
+
+def packed(record: Record) -> bytes:
+    """One record, as this version of the program reads it again."""
+    index = _INDEX[type(record.payload)]
+    rest = msgspec.structs.replace(record, payload=_NOTHING)
+    try:
+        parts = _ENCODER.encode(record.payload), _ENCODER.encode(rest)
+    except (UnicodeEncodeError, OverflowError):
+        index |= _ESCAPED
+        parts = _escaped(record.payload), _escaped(rest)
+    return b"".join((_HEAD.pack(index, len(parts[0]), len(parts[1])), *parts))
+
+
+def unpacked(data: bytes) -> Record:
+    """The record that `packed` was given."""
+    index, first, _ = _HEAD.unpack_from(data)
+    decode = _unescaped if index & _ESCAPED else _decoded
+    end = _HEAD.size + first
+    payload = decode(data[_HEAD.size : end], _CLASSES[index & ~_ESCAPED])
+    record: Record = msgspec.structs.replace(decode(data[end:], Record), payload=payload)
+    return record
 
 
 def _decoded(data: bytes, kind: type[Any]) -> Any:

@@ -26,10 +26,11 @@ class FolderTree:
     """A folder of evidence: a mounted drive, unpacked collections, a folder of archives. Also one file given by itself.
 
     Links that stay inside are followed (once, and only where the link's name makes a file match); those that lead out are not.
+    Archives in it are evidence too, unless `archives` is False.
     Raises EvidenceError when the path is neither folder nor regular file.
     """
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, *, archives: bool = True) -> None:
         real = Path(os.path.realpath(path))
         try:
             status = real.stat()
@@ -42,6 +43,7 @@ class FolderTree:
         self.name = real.name or str(real)
         self.above = self.root.parts[1:]
         self._limits = limits or Limits()
+        self._archives = archives
         self._spool = Spool(self.root)
 
     def walk(self, tails: Sequence[str]) -> Iterator[File | Rejected]:
@@ -53,7 +55,7 @@ class FolderTree:
             limits=self._limits,
             left_bytes=self._limits.total_bytes,
         )
-        yield from _Walk(self.root, self.only, reading).run()
+        yield from _Walk(self.root, self.only, reading, self._archives).run()
 
     def close(self) -> None:
         """Drops the temporary copies of nested archives."""
@@ -85,8 +87,8 @@ class _Entry(NamedTuple):
 class _Walk:
     """One walk: what has been found on it, and the links met."""
 
-    def __init__(self, root: Path, only: str | None, reading: Reading) -> None:
-        self._root, self._only, self._reading = root, only, reading
+    def __init__(self, root: Path, only: str | None, reading: Reading, archives: bool) -> None:
+        self._root, self._only, self._reading, self._archives = root, only, reading, archives
         self._found: set[Parts] = set()
         self._links: list[_Place] = []
 
@@ -124,7 +126,7 @@ class _Walk:
                 yield from self._enter(partial(folder.enter, entry.name), below)
             elif entry.kind == "link" and not place.linked:
                 self._links.append(below)
-            elif entry.kind == "archive" and not (own or place.linked):
+            elif entry.kind == "archive" and self._archives and not (own or place.linked):
                 yield from read_archive(partial(open_file, self._root, below.real), below.shown, self._reading, 1)
 
     def _list(self, folder: Folder, place: _Place, entries: list[_Entry]) -> None:

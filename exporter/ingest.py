@@ -1,0 +1,355 @@
+"""The share that cron reads: what is new and stable on it is delivered, once.
+
+A collection whose names, sizes and times are as they were when it was delivered is not opened. In a folder that changed, only the files
+that changed are read, from their start: the ids of their events say what is new. Incidents are told anew when they grew.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from exporter.collectors import COLLECTORS
+from exporter.collectors.guard import load
+from exporter.deliveries import Delivery, DeliverySettings, check_targets
+from exporter.errors import ConfigurationError, EvidenceError, SourceGone
+from exporter.evidence import EvidenceFile, Tree, layouts
+from exporter.evidence.folder import FolderTree
+from exporter.evidence.hosts import Discovery, Host, discover, open_tree
+from exporter.evidence.patience import HEAD_BYTES, Patience, PatientFile
+from exporter.evidence.share import Collection, Unlisted, collections
+from exporter.job import computer_of
+from exporter.pipeline import Progress
+from exporter.report.run import RunReport
+from exporter.state.checkpoint import State
+from exporter.state.lock import Lock
+from exporter.state.place import prepare
+
+CASE_FROM = ("host", "folder")
+_STARVED = 10
+"""Times `settle`, after which a delivered collection that never rests is read as it is."""
+_MOMENT = 0.05
+_SLOWEST_BYTES = 1 << 20
+"""A second, for finding out what a collection holds."""
+_GROWING = frozenset(("mplog",))
+"""Collectors whose files only grow at their end, so that another beginning means another file."""
+
+
+class Ingest(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of `ingest`, as the command line and the configuration file give them. Times are in seconds."""
+
+    share: Path
+    state: Path
+    case_from: str
+    to: tuple[str, ...]
+    settle: float = 60.0
+    deadline: float = 300.0
+    evtx_engine: str = "evtx"
+    alerts: str = "incident"
+    temporary: Path | None = None
+    reproducible: bool = False
+    force_network_state: bool = False
+
+
+class Night(msgspec.Struct, kw_only=True):
+    """What one run did. `problems` and `unsettled` are collections that wait for the next run; `lag_seconds` is the age of the oldest."""
+
+    started: float = 0.0
+    collections: int = 0
+    files: int = 0
+    delivered: int = 0
+    events: int = 0
+    known: int = 0
+    rejected: int = 0
+    damaged: bool = False
+    written: list[str] = []
+    problems: dict[str, str] = {}
+    unsettled: dict[str, float] = {}
+    lag_seconds: float = 0.0
+
+
+class Tell(Protocol):
+    """Who is told what happens: a level (`info`, `warning`, `error`), a word for programs, a sentence, facts."""
+
+    def __call__(self, level: str, action: str, message: str, **facts: object) -> None: ...
+
+
+_Row: TypeAlias = tuple[int | None, int | None, str, int, bytes]
+"""Size, time, host, length and hash of the beginning of a file when it was read."""
+
+
+class Ingester:
+    """Runs over one share, one after the other; holds the lock of the state folder until `close`. Raises LockHeld."""
+
+    def __init__(self, options: Ingest, tell: Tell, progress: Progress) -> None:
+        targets = check_targets(options.to)
+        if not options.share.is_dir():
+            raise EvidenceError("not a folder, or not there", str(options.share))
+        self._share = options.share.resolve()
+        outputs = [target.path for target in targets if target.path is not None]
+        for place in (options.state, *outputs, *filter(None, [options.temporary])):
+            if place.resolve().is_relative_to(self._share):
+                raise ConfigurationError(f"`{place}` lies on the share `{options.share}`, which is never written to")
+        folder = prepare(options.state, force_network=options.force_network_state)
+        self._options, self._tell, self._progress = options, tell, progress
+        self._settings = DeliverySettings(
+            to=options.to,
+            letters=folder / "dead-letters.ndjson",
+            evtx_engine=options.evtx_engine,
+            alerts=options.alerts,
+            temporary=options.temporary,
+            reproducible=options.reproducible,
+        )
+        self._lock = Lock(folder)
+        try:
+            self.state = State(folder, force_network=options.force_network_state)
+            self.state.bind({"cases from": options.case_from, "targets": list(options.to)})
+        except BaseException:
+            self._lock.release()
+            raise
+        self._tails = {name: load(name).tails for name in COLLECTORS}
+        self._delivery: Delivery | None = None
+        self.night = Night()
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self.state.close()
+        self._lock.release()
+
+    def run(self, sleep: Callable[[float], None] = time.sleep, *, wait: bool = True) -> Night:
+        """One night: deliver what is stable; `wait` once for what may become so. Raises SinkError, EvidenceError, ConfigurationError."""
+        self.night = night = Night(started=time.time())
+        for again in (False, True):
+            if again and (not night.unsettled or not wait):
+                break
+            if again:
+                sleep(max(night.unsettled.values()) + _MOMENT)
+            with self.state.transaction():
+                ready = list(self._ready())
+            try:
+                for collection in ready:
+                    self._collection(collection)
+                self._end_delivery()
+            except BaseException:
+                self._abort()
+                raise
+        self._say_what_waits()
+        return night
+
+    def _ready(self) -> Iterator[Collection]:
+        """What changed and is stable."""
+        night = self.night
+        night.collections = night.files = 0
+        night.lag_seconds = 0.0
+        night.unsettled = {}
+        patience = Patience(self._options.deadline)
+        tails = [tail for names in self._tails.values() for tail in names]
+        try:
+            found = collections(self._share, tails, patience)
+            for item in found:
+                if isinstance(item, Unlisted):
+                    self._problem(item.name, item.reason)
+                    continue
+                night.collections += 1
+                night.files += item.files
+                if self._is_ready(item):
+                    yield item
+        except SourceGone as error:
+            raise EvidenceError(str(error), str(self._share)) from error
+
+    def _is_ready(self, item: Collection) -> bool:
+        execute, now = self.state.execute, time.time()
+        row = execute("SELECT signature, since, changed, delivered FROM collections WHERE name = ?", (item.name,)).fetchone()
+        if row is not None and row[0] == item.signature == row[3]:
+            return False
+        since, changed, delivered = now, now, None
+        if row is None:
+            execute("INSERT INTO collections (name, signature, size, since, changed) VALUES (?, ?, ?, ?, ?)", _facts(item, now, now))
+        else:
+            delivered = row[3]
+            since = min(row[1], now) if row[0] == item.signature else now
+            changed = now if row[0] == delivered else min(row[2], now)
+            execute(
+                "UPDATE collections SET signature = ?, size = ?, since = ?, changed = ? WHERE name = ?",
+                (*_facts(item, since, changed)[1:], item.name),
+            )
+        if delivered == item.signature:
+            return False
+        self.night.lag_seconds = max(self.night.lag_seconds, now - changed)
+        settle = self._options.settle
+        starved = delivered is not None and now - changed >= _STARVED * settle
+        if item.done or starved or now - since >= settle:
+            return True
+        self.night.unsettled[item.name] = settle - (now - since)
+        return False
+
+    def _collection(self, collection: Collection) -> None:
+        patience = Patience(self._options.deadline)
+        allowed = self._options.deadline + collection.size / _SLOWEST_BYTES
+        try:
+            tree = patience.call(self._open, collection, seconds=allowed)
+            try:
+                found = patience.call(discover, [tree], self._tails, None, computer_of, seconds=allowed)
+                self._deliver(collection, found, patience)
+            finally:
+                _close(tree, patience)
+        except (SourceGone, EvidenceError) as error:
+            self._problem(collection.name, str(error))
+
+    @staticmethod
+    def _open(collection: Collection) -> Tree:
+        return FolderTree(collection.path, archives=False) if collection.folder else open_tree(collection.path)
+
+    def _deliver(self, collection: Collection, found: Discovery, patience: Patience) -> None:
+        known = _known(self.state, collection.name)
+        rejected = found.rejected
+        hosts = list(self._hosts(collection, found, known, patience))
+        for case in dict.fromkeys(
+            [*(self._case(collection, host.name) for host in hosts), *([self._case(collection, None)] if rejected else [])]
+        ):
+            delivery = self._delivery_for(case)
+            of_case = tuple(host for host in hosts if self._case(collection, host.name) == case)
+            delivery.report.evidence.append(collection.name)
+            delivery.read(Discovery(hosts=of_case, rejected=rejected), lambda host: self._host_done(collection, host, known))
+            rejected = ()
+        self._gone(collection, found, known)
+        self.state.execute(
+            "UPDATE collections SET delivered = ?, delivered_at = ?, problem = NULL WHERE name = ?",
+            (collection.signature, time.time(), collection.name),
+        )
+        self.night.delivered += 1
+        self._tell("info", "collection-read", f"{collection.name}: {len(hosts)} host(s) read", collection=collection.name)
+
+    def _hosts(self, collection: Collection, found: Discovery, known: dict[tuple[str, str], _Row], patience: Patience) -> Iterator[Host]:
+        """Hosts with the files that changed; an archive that changed is read as a whole."""
+        for host in found.hosts:
+            name = self._spelled(host.name)
+            changed = [pair for pair in host.files if not collection.folder or not _same(pair[1], name, known.get((pair[1].path, pair[0])))]
+            for before in {known[file.path, of][2] for of, file in changed if (file.path, of) in known} - {name}:
+                text = f"{collection.name}: the host `{before}` is now known as `{name}`; its events are written again under this name"
+                self._tell("warning", "host-renamed", text, collection=collection.name)
+            if changed:
+                patient: list[tuple[str, EvidenceFile]] = [(of, PatientFile(file, patience)) for of, file in changed]
+                yield msgspec.structs.replace(host, name=name, files=tuple(patient))
+
+    def _spelled(self, host: str) -> str:
+        """The name as it was spelled first: ids hold it."""
+        self.state.execute("INSERT OR IGNORE INTO hosts VALUES (?, ?)", (host.casefold(), host))
+        return str(self.state.execute("SELECT name FROM hosts WHERE folded = ?", (host.casefold(),)).fetchone()[0])
+
+    def _case(self, collection: Collection, host: str | None) -> str:
+        if self._options.case_from == "host":
+            return host or layouts.without_suffix(collection.name.rpartition("/")[2])
+        return layouts.without_suffix(collection.name.split("/")[0]) if self._options.case_from == "folder" else self._options.case_from
+
+    def _delivery_for(self, case: str) -> Delivery:
+        if self._delivery is not None and self._delivery.case != case:
+            self._end_delivery()
+        if self._delivery is None:
+            self._delivery = Delivery(self.state, case, self._settings, self._progress)
+        return self._delivery
+
+    def _host_done(self, collection: Collection, host: Host, known: dict[tuple[str, str], _Row]) -> None:
+        """Note how far each file was read, and what happened to it since the last time."""
+        assert self._delivery is not None
+        for name, file in host.files:
+            assert isinstance(file, PatientFile)
+            self._compare(collection.name, file, name, known.get((file.path, name)))
+            size = min(len(file.head), HEAD_BYTES)
+            values = (
+                collection.name,
+                file.path,
+                name,
+                host.name,
+                file.size,
+                file.modified_at,
+                size,
+                _digest(file.head),
+                self._delivery.number,
+            )
+            self.state.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", values)
+
+    def _compare(self, collection: str, file: PatientFile, collector: str, before: _Row | None) -> None:
+        if before is None:
+            return
+        size, _, _, head_size, head = before
+        where = f"{collection}: {file.path}"
+        if collector in _GROWING and _digest(file.head[:head_size]) != head:
+            self._tell("warning", "file-replaced", f"{where} was replaced: it begins differently", collection=collection, file=file.path)
+        elif size is not None and file.size is not None and file.size < size:
+            text = f"{where} was truncated from {size} to {file.size} bytes"
+            self._tell("warning", "file-truncated", text, collection=collection, file=file.path)
+
+    def _gone(self, collection: Collection, found: Discovery, known: dict[tuple[str, str], _Row]) -> None:
+        there = {(file.path, name) for host in found.hosts for name, file in host.files}
+        for path, name in sorted(known.keys() - there):
+            text = f"{collection.name}: {path} is not there any more (rotated or removed); what was read of it stays delivered"
+            self._tell("info", "file-gone", text, collection=collection.name, file=path)
+            values = (collection.name, path, name)
+            self.state.execute("UPDATE files SET gone = 1 WHERE collection = ? AND path = ? AND collector = ?", values)
+
+    def _end_delivery(self) -> None:
+        if self._delivery is None:
+            return
+        self._delivery.finish()
+        self._note(self._delivery.report)
+        self._delivery = None
+
+    def _note(self, report: RunReport) -> None:
+        assert self._delivery is not None
+        night, ledger = self.night, self._delivery.ledger
+        night.events += ledger.new
+        night.known += ledger.known
+        night.rejected += report.dead_letters
+        night.damaged = night.damaged or self._delivery.damaged or bool(report.unbalanced)
+        night.written += [path for sink in report.sinks for path in sink.written]
+        text = f"delivery {self._delivery.number}, case {report.case}: {ledger.new} new event(s), {ledger.known} known before"
+        self._tell("info", "delivered", text, case=report.case, events=ledger.new, known=ledger.known)
+        for where, number in list(report.reasons.items())[:25]:
+            self._tell("warning", "rejected", where, number=number)
+        for line in report.unbalanced:
+            self._tell("error", "unbalanced", line)
+
+    def _abort(self) -> None:
+        if self._delivery is not None:
+            self._delivery.abort()
+            self._delivery = None
+
+    def _problem(self, name: str, reason: str) -> None:
+        self.night.problems[name] = reason
+        self.state.execute("UPDATE collections SET problem = ? WHERE name = ?", (reason, name))
+        self._tell("error", "collection-failed", f"{name}: {reason}; it is tried again next time", collection=name)
+
+    def _say_what_waits(self) -> None:
+        for name in self.night.unsettled:
+            text = f"{name} still changes, or has not been seen long enough; it is read next time"
+            self._tell("warning", "collection-unsettled", text, collection=name)
+
+
+def _facts(item: Collection, since: float, changed: float) -> tuple[object, ...]:
+    return (item.name, item.signature, item.size, since, changed)
+
+
+def _known(state: State, collection: str) -> dict[tuple[str, str], _Row]:
+    rows: Sequence[tuple[Any, ...]] = state.execute(
+        "SELECT path, collector, size, modified, host, head_size, head FROM files WHERE collection = ? AND gone = 0", (collection,)
+    ).fetchall()
+    return {(path, collector): (size, modified, host, length, head) for path, collector, size, modified, host, length, head in rows}
+
+
+def _same(file: EvidenceFile, host: str, before: _Row | None) -> bool:
+    return before is not None and before[:3] == (file.size, file.modified_at, host)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def _close(tree: Tree, patience: Patience) -> None:
+    try:
+        patience.call(tree.close)
+    except SourceGone:
+        return

@@ -1,0 +1,160 @@
+"""What the pipeline asks a state: is this event new, what does an incident need of earlier nights, what may count as delivered."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from exporter.correlator.incident import Incident
+from exporter.correlator.spool import packed, unpacked
+from exporter.evidence import EvidenceFile
+from exporter.evidence.hosts import Host
+from exporter.records import Record, event_id
+from exporter.state.checkpoint import State
+from exporter.state.ids import key
+
+
+class NightLedger:
+    """The ledger of one delivery of `ingest`; everything it notes belongs to the transaction of that delivery.
+
+    A record of an earlier night that can be part of an incident is offered to the correlator again, from the state, but not written again.
+    `done` is told a host whose files were read to the end.
+    """
+
+    def __init__(self, state: State, case: str, done: Callable[[Host, Callable[[], bool]], None]) -> None:
+        self._state, self._case, self._done = state, case, done
+        self._held: dict[bytes, str | None] = {}
+        self._fresh: dict[bytes, str] = {}
+        self._superseded: dict[str, set[str]] = {}
+        self._host = ""
+        self.new = 0
+        self.known = 0
+        self.by_source: Counter[str] = Counter()
+
+    def earlier(self, host: Host) -> Iterator[Record]:
+        """The host's held records."""
+        self._host = host.name
+        self._held.clear()
+        self._fresh.clear()
+        self._superseded.clear()
+        rows = self._state.execute("SELECT id, incident, data FROM held WHERE case_id = ? AND host = ?", (self._case, host.name))
+        for identity, incident, data in rows:
+            self._held[identity] = incident
+            yield unpacked(data)
+
+    def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
+        """New events; what the correlator holds is remembered, whether it was written before or not."""
+        identity = event_id(self._case, record)
+        short = key(identity)
+        new = self._state.ids.add(identity)
+        if not new and short in self._held:
+            self.known += 1
+            return ()
+        at_once = list(offer(record))
+        if not at_once:
+            self._hold(short, record)
+            if new:
+                self._fresh[short] = identity
+        if not new:
+            self.known += 1
+            return ()
+        return self._counted(at_once)
+
+    def _hold(self, short: bytes, record: Record) -> None:
+        self._held[short] = None
+        values = (self._case, self._host, short, packed(record))
+        self._state.execute("INSERT OR REPLACE INTO held (case_id, host, id, data) VALUES (?, ?, ?, ?)", values)
+
+    def release(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Held records that are new, and incidents that were not told before: a grown one is new, and names the ids that it replaces."""
+        for record in records:
+            if isinstance(record.payload, Incident):
+                yield from self._counted(self._incident(record, record.payload))
+                continue
+            identity = event_id(self._case, record)
+            self._join(key(identity), record)
+            if key(identity) in self._fresh:
+                yield from self._counted([record])
+
+    def _join(self, short: bytes, record: Record) -> None:
+        before = self._held.get(short)
+        now = record.correlation.incident_id if record.correlation else None
+        if now == before:
+            return
+        if before is not None and now is not None:
+            self._superseded.setdefault(now, set()).add(before)
+        self._state.execute("UPDATE held SET incident = ? WHERE case_id = ? AND host = ? AND id = ?", (now, self._case, self._host, short))
+
+    def _incident(self, record: Record, incident: Incident) -> list[Record]:
+        identity = event_id(self._case, record)
+        if not self._state.ids.add(identity):
+            return []
+        before = tuple(sorted(self._superseded.get(identity, ())))
+        return [msgspec.structs.replace(record, payload=msgspec.structs.replace(incident, supersedes=before))]
+
+    def _counted(self, records: list[Record]) -> list[Record]:
+        for record in records:
+            self.new += 1
+            self.by_source[record.collector] += 1
+        return records
+
+    def is_new(self, record: Record) -> bool:
+        """A loss is told once, not every night."""
+        new = self._state.ids.add(event_id(self._case, record))
+        self.known += not new
+        if new:
+            self._counted([record])
+        return new
+
+    def leave(self, host: Host, flush: Callable[[], bool]) -> None:
+        """The host is complete."""
+        self._fresh.clear()
+        self._done(host, flush)
+
+    def abandon(self) -> None:
+        """The host was not read to its end: what the correlator held of it was not written, and is read again another time."""
+        for short, identity in self._fresh.items():
+            self._state.ids.remove(identity)
+            self._state.execute("DELETE FROM held WHERE case_id = ? AND host = ? AND id = ?", (self._case, self._host, short))
+        self._fresh.clear()
+
+
+class ExportLedger:
+    """The ledger of `export --state`: hosts whose documents servers have acknowledged are not read again by `--resume`."""
+
+    def __init__(self, state: State, job: str, *, streaming: bool) -> None:
+        self._state, self._job, self._streaming = state, job, streaming
+
+    def is_done(self, host: Host) -> bool:
+        """Whether an earlier run brought all of the host, as it looks now, to servers."""
+        row = self._state.execute("SELECT signature FROM export_hosts WHERE job = ? AND host = ?", (self._job, host.name)).fetchone()
+        return row is not None and row[0] == _signature(host.files)
+
+    def earlier(self, host: Host) -> Iterable[Record]:
+        """None: a host is read as a whole."""
+        return ()
+
+    def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
+        """Everything: servers know what they have by its id, files are written anew."""
+        return offer(record)
+
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
+        """Everything."""
+        return records
+
+    def is_new(self, record: Record) -> bool:
+        """Always."""
+        return True
+
+    def leave(self, host: Host, flush: Callable[[], bool]) -> None:
+        """Note the host, if all of it is acknowledged: not with a file among the sinks, which is there as a whole or not at all."""
+        if self._streaming and flush():
+            self._state.execute("INSERT OR REPLACE INTO export_hosts VALUES (?, ?, ?)", (self._job, host.name, _signature(host.files)))
+
+
+def _signature(files: Iterable[tuple[str, EvidenceFile]]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for collector, file in files:
+        digest.update(f"{collector}\0{file.evidence}\0{file.path}\0{file.size}\0{file.modified_at}\n".encode("utf-8", "surrogatepass"))
+    return digest.digest()
