@@ -19,6 +19,7 @@ PROBES = {
     "plaso": "import plaso.formatters.interface, plaso.cli.psort_tool, plaso.storage.sqlite.writer",
     "dissect": "import dissect.eventlog.evtx, dissect.target.plugins.os.windows.defender.quarantine",
     "timesketch": "from timesketch.lib.utils import read_and_validate_jsonl",
+    "timesketch-client": "from timesketch_import_client.importer import ImportStreamer",
 }
 """What the tests ask of each peer: an environment in which this fails is not done."""
 PYTHON = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
