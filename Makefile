@@ -39,6 +39,9 @@ golden: $(STAMP) ## write the golden files anew: look at the difference before c
 peers: ## independent tools in their own environments, for the differential tests
 	$(PYTHON) tests/peers/install.py .peers
 
+servers-test: $(STAMP) ## every test with a real server, in whole amounts
+	DEFENDER_EXPORTER_FULL=1 DEFENDER_EXPORTER_REQUIRE=servers $(BIN)/python -m pytest -m servers $(TESTS)
+
 bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
 	$(BIN)/python -m tests.benchmarks
 
@@ -48,4 +51,4 @@ lock: ## exact versions of everything, for CI and make
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench dist
 
-.PHONY: help install demo test lint golden peers bench lock clean
+.PHONY: help install demo test lint golden peers servers-test bench lock clean
