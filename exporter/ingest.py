@@ -86,13 +86,7 @@ class Ingester:
 
     def __init__(self, options: Ingest, tell: Tell, progress: Progress) -> None:
         targets = check_targets(options.to)
-        if not options.share.is_dir():
-            raise EvidenceError("not a folder, or not there", str(options.share))
-        self._share = options.share.resolve()
-        outputs = [target.path for target in targets if target.path is not None]
-        for place in (options.state, *outputs, *filter(None, [options.temporary])):
-            if place.resolve().is_relative_to(self._share):
-                raise ConfigurationError(f"`{place}` lies on the share `{options.share}`, which is never written to")
+        self._outputs = [target.path for target in targets if target.path is not None]
         folder = prepare(options.state, force_network=options.force_network_state)
         self._options, self._tell, self._progress = options, tell, progress
         self._settings = DeliverySettings(
@@ -110,6 +104,7 @@ class Ingester:
         except BaseException:
             self._lock.release()
             raise
+        self._share = options.share
         self._tails = {name: load(name).tails for name in COLLECTORS}
         self._delivery: Delivery | None = None
         self.night = Night()
@@ -122,6 +117,7 @@ class Ingester:
     def run(self, sleep: Callable[[float], None] = time.sleep, *, wait: bool = True) -> Night:
         """One night: deliver what is stable; `wait` once for what may become so. Raises SinkError, EvidenceError, ConfigurationError."""
         self.night = night = Night(started=time.time())
+        self._find_share()
         for again in (False, True):
             if again and (not night.unsettled or not wait):
                 break
@@ -138,6 +134,17 @@ class Ingester:
                 raise
         self._say_what_waits()
         return night
+
+    def _find_share(self) -> None:
+        """Asked with patience: already the name of a share that is away may hang."""
+        options = self._options
+        try:
+            self._share = Patience(options.deadline).call(options.share.resolve)
+        except (SourceGone, OSError) as error:
+            raise EvidenceError(str(error), str(options.share)) from error
+        for place in (options.state, *self._outputs, *filter(None, [options.temporary])):
+            if place.resolve().is_relative_to(self._share):
+                raise ConfigurationError(f"`{place}` lies on the share `{options.share}`, which is never written to")
 
     def _ready(self) -> Iterator[Collection]:
         """What changed and is stable."""

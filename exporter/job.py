@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,15 +16,19 @@ from exporter.evidence import EvidenceFile, Tree
 from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.formats.evtx import computer_name
 from exporter.kinds import KINDS
+from exporter.ledger import ExportLedger
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.references import Run
 from exporter.pipeline import Pipeline, Progress
 from exporter.report.run import RunReport, SinkReport
-from exporter.sinks import Sink
+from exporter.sinks import STREAMING, Sink
 from exporter.sinks.atomic import refuse_existing
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink, parse_target, wall_clock
+from exporter.state.checkpoint import State
 from exporter.state.dead_letters import DeadLetters
+from exporter.state.lock import Lock
+from exporter.state.place import prepare
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +43,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Path | None = None
     dead_letters: Path | None = None
     temporary: Path | None = None
+    state: Path | None = None
+    resume: bool = False
     force: bool = False
     reproducible: bool = False
 
@@ -72,10 +79,28 @@ def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> 
 
 
 def run_job(job: Job, progress: Progress) -> RunReport:
-    """Export; raises SinkError, ConfigurationError or EvidenceError, and then leaves no file under a final name.
+    """Export; raises SinkError, ConfigurationError, EvidenceError or LockHeld, and then leaves no file under a final name.
 
-    A sink that gives up after the start is no error here: the report tells it (`stopped`), and what servers had taken until then.
+    A sink that gives up after the start is no error here: the report tells it (`stopped`), and what servers had taken until then. With
+    `state` and `resume` a run that did not come to its end is done again: its files anew, its servers from the first host that they had
+    not acknowledged.
     """
+    if job.state is None:
+        if job.resume:
+            raise ConfigurationError("--resume needs --state: the folder that the interrupted run was given")
+        return _export(job, progress, None)
+    with Lock(prepare(job.state)), contextlib.closing(State(job.state)) as state:
+        streaming = all(parse_target(text).name in STREAMING for text in job.to)
+        return _export(job, progress, ExportLedger(state, _identity(job), resume=job.resume, streaming=streaming))
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """What makes two runs the same job."""
+    evidence = [str(Path(path).resolve()) for path in job.evidence]
+    return {"evidence": evidence, "case": job.case, "to": job.to, "host": job.host, "engine": job.evtx_engine, "alerts": job.alerts}
+
+
+def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunReport:
     targets = [parse_target(text) for text in job.to]
     paths = [path for target in targets if (path := target.path) is not None]
     dead_letters = job.dead_letters or (paths[0].parent if paths else Path()) / "dead-letters.ndjson"
@@ -83,15 +108,24 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     spools = [spool, *(Path(given) for target in targets if (given := target.options.get("spool")))]
     _keep_out_of_evidence(job, [*paths, dead_letters, *spools])
     _keep_apart([*map(_place, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
-    if job.manifest is not None:
-        refuse_existing(job.manifest, job.force)
-    settings = SinkSettings(force=job.force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool)
     report = RunReport(case=job.case, evidence=list(job.evidence))
+    if ledger is not None and ledger.finished and (job.manifest is None or job.manifest.exists()):
+        report.finished_before, report.finished_damaged = ledger.finished, ledger.damaged
+        return report
+    begun = ledger is not None and ledger.begun
+    force = job.force or begun
+    if job.manifest is not None:
+        refuse_existing(job.manifest, force)
+    settings = SinkSettings(force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool)
     with discovered(job.evidence, job.host) as discovery:
+        if ledger is not None:
+            rest = ledger.rest(discovery.hosts)
+            report.delivered_before = [host.name for host in discovery.hosts if host not in rest]
+            discovery = msgspec.structs.replace(discovery, hosts=rest)
         mapper = make_mapper(job.case, job.alerts)
         report.sinks = [SinkReport(name=target.name, target=target.target, server=target.server) for target in targets]
         sinks = [(open_sink(target, settings), sink_report) for target, sink_report in zip(targets, report.sinks, strict=True)]
-        letters = DeadLetters(dead_letters, force=job.force, reproducible=job.reproducible)
+        letters = DeadLetters(dead_letters, force=force, append=bool(report.delivered_before), reproducible=job.reproducible)
         pipeline = Pipeline(
             mapper=mapper,
             sinks=sinks,
@@ -100,24 +134,31 @@ def run_job(job: Job, progress: Progress) -> RunReport:
             progress=progress,
             report=report,
             hashed=job.manifest is not None,
+            ledger=ledger,
         )
-        _run(pipeline, discovery, sinks, letters)
+        _run(pipeline, discovery, sinks, letters, ledger)
     report.dead_letter_file = str(dead_letters) if report.dead_letters else None
     return report
 
 
-def _run(pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters) -> None:
+def _run(
+    pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters, ledger: ExportLedger | None
+) -> None:
     report = pipeline.report
     started = False
     try:
         for sink, _ in sinks:
             sink.check()
         started = True
+        if ledger is not None:
+            ledger.start()
         pipeline.run(discovery)
         for sink, sink_report in sinks:
             sink_report.written = sink.close()
             if not sink_report.counts.balanced:
                 report.unbalanced.append(f"sink {sink_report.name}: {sink_report.counts}")
+        if ledger is not None:
+            ledger.finish(damaged=report.damaged)
     except BaseException as error:
         for sink, _ in sinks:
             sink.abort()
@@ -145,7 +186,7 @@ def _keep_apart(outputs: Sequence[str]) -> None:
 def _keep_out_of_evidence(job: Job, outputs: list[Path]) -> None:
     """Refuse to write below an evidence folder (promise P3)."""
     roots = [Path(path).resolve() for path in job.evidence]
-    for output in (*outputs, *filter(None, (job.manifest, job.temporary))):
+    for output in (*outputs, *filter(None, (job.manifest, job.temporary, job.state))):
         for root in roots:
             if output.resolve() == root or (root.is_dir() and output.resolve().is_relative_to(root)):
                 raise ConfigurationError(f"`{output}` lies inside the evidence `{root}`, which is never written to")

@@ -1,8 +1,11 @@
 """What the pipeline asks a state: is this event new, what does an incident need of earlier nights, what may count as delivered."""
 
 import hashlib
+import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,6 +16,7 @@ from exporter.evidence.hosts import Host
 from exporter.records import Record, event_id
 from exporter.state.checkpoint import State
 from exporter.state.ids import key
+from exporter.times import from_unix_ns, iso
 
 
 class NightLedger:
@@ -121,13 +125,39 @@ class NightLedger:
 
 
 class ExportLedger:
-    """The ledger of `export --state`: hosts whose documents servers have acknowledged are not read again by `--resume`."""
+    """The ledger of `export --state`; hosts whose documents servers have acknowledged are not read again by `--resume`.
 
-    def __init__(self, state: State, job: str, *, streaming: bool) -> None:
-        self._state, self._job, self._streaming = state, job, streaming
+    `begun`: an earlier run began and did not end; what it left behind is its own and may be replaced. `finished` is when one ended well,
+    `damaged` whether with losses.
+    """
 
-    def is_done(self, host: Host) -> bool:
-        """Whether an earlier run brought all of the host, as it looks now, to servers."""
+    def __init__(self, state: State, job: Mapping[str, Any], *, resume: bool, streaming: bool) -> None:
+        self._state, self._streaming = state, streaming
+        self._arguments = json.dumps(job, sort_keys=True)
+        self._job = hashlib.sha256(self._arguments.encode()).hexdigest()
+        state.bind({"for": "export"})
+        row = state.execute("SELECT finished, damaged FROM exports WHERE job = ?", (self._job,)).fetchone() if resume else None
+        self.begun = row is not None and row[0] is None
+        self.finished = iso(from_unix_ns(int(row[0] * 1e9)), 0) if row is not None and row[0] is not None else None
+        self.damaged = row is not None and bool(row[1])
+
+    def start(self) -> None:
+        """Note that the sinks are open: from here on what lies at their places is this job's."""
+        with self._state.transaction():
+            if not self.begun:
+                self._state.execute("DELETE FROM export_hosts WHERE job = ?", (self._job,))
+            values = (self._job, self._arguments, time.time())
+            self._state.execute("INSERT OR REPLACE INTO exports (job, arguments, started) VALUES (?, ?, ?)", values)
+
+    def finish(self, *, damaged: bool) -> None:
+        """Note that everything has arrived."""
+        self._state.execute("UPDATE exports SET finished = ?, damaged = ? WHERE job = ?", (time.time(), damaged, self._job))
+
+    def rest(self, hosts: Iterable[Host]) -> tuple[Host, ...]:
+        """The hosts that are not done, as they look now."""
+        return tuple(host for host in hosts if not (self.begun and self._is_done(host)))
+
+    def _is_done(self, host: Host) -> bool:
         row = self._state.execute("SELECT signature FROM export_hosts WHERE job = ? AND host = ?", (self._job, host.name)).fetchone()
         return row is not None and row[0] == _signature(host.files)
 

@@ -4,29 +4,44 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from exporter.cli import cli, exit_codes
 from exporter.cli.export import export
+from exporter.cli.options import TABLES, names
 from exporter.config import read_config
 from exporter.data import folder
 from exporter.errors import ConfigurationError
 
 EXAMPLE = folder("config") / "exporter.example.toml"
-OPTIONS = {parameter.name.replace("_", "-"): parameter for parameter in export.params if parameter.name not in ("evidence", "config")}
+TEXTS = dict(zip(TABLES, re.split(r"^\[[a-z]+\]$", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)[1:], strict=True))
+OPTIONS = names(export)
 
 
-def test_the_example_names_every_option_and_no_other() -> None:
-    text = EXAMPLE.read_text("utf-8")
-    assert set(re.findall(r"^#? ?([a-z-]+) = ", text, re.MULTILINE)) == set(OPTIONS)
+def parameters(table: str) -> dict[str, click.Parameter]:
+    command = cli.get_command(click.Context(cli), table)
+    return {
+        parameter.name.replace("_", "-"): parameter for parameter in command.params if parameter.name.replace("_", "-") in names(command)
+    }
 
 
-def test_the_values_of_the_example_are_the_defaults() -> None:
-    values = tomllib.loads(EXAMPLE.read_text("utf-8"))["export"]
-    assert values == {name: parameter.to_info_dict()["default"] for name, parameter in OPTIONS.items() if name in values}
-    without = {name for name, parameter in OPTIONS.items() if name not in values}
-    assert all(OPTIONS[name].required or OPTIONS[name].to_info_dict()["default"] is None for name in without)
+def test_the_example_has_a_table_for_each_command_that_reads_one() -> None:
+    assert tuple(tomllib.loads(EXAMPLE.read_text("utf-8"))) == TABLES
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_example_names_every_option_and_no_other(table: str) -> None:
+    assert set(re.findall(r"^#? ?([a-z-]+) = ", TEXTS[table], re.MULTILINE)) == set(parameters(table))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_values_of_the_example_are_the_defaults(table: str) -> None:
+    values, options = tomllib.loads(EXAMPLE.read_text("utf-8"))[table], parameters(table)
+    assert values == {name: option.to_info_dict()["default"] for name, option in options.items() if name in values}
+    without = {name for name in options if name not in values}
+    assert all(options[name].required or options[name].to_info_dict()["default"] is None for name in without)
 
 
 def test_every_option_of_the_example_has_a_line_of_comment() -> None:
@@ -43,7 +58,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, expected: str) -> N
     path = tmp_path / "export.toml"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigurationError, match=re.escape(expected)):
-        read_config(path, {"export": frozenset(OPTIONS)})
+        read_config(path, {"export": OPTIONS})
 
 
 def test_option_wins_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

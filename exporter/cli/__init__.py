@@ -15,6 +15,8 @@ COMMANDS = {
     "scan": "exporter.cli.scan:scan",
     "export": "exporter.cli.export:export",
     "replay": "exporter.cli.replay:replay",
+    "ingest": "exporter.cli.ingest:ingest",
+    "state": "exporter.cli.state:state",
     "explain": "exporter.cli.explain:explain",
     "setup": "exporter.cli.setup:setup",
     "mappings": "exporter.cli.mappings:mappings",
@@ -22,7 +24,7 @@ COMMANDS = {
 }
 """Verb to `module:command`; a new command is one line here."""
 
-_CODES: tuple[tuple[type[ExporterError], int], ...] = (
+EXIT_CODES: tuple[tuple[type[ExporterError], int], ...] = (
     (ConfigurationError, exit_codes.CONFIGURATION),
     (ReaderGone, exit_codes.INTERRUPTED),
     (SinkRefused, exit_codes.CONFIGURATION),
@@ -76,7 +78,7 @@ def main() -> None:
         code = exit_codes.DAMAGED
     except ExporterError as error:
         click.echo(f"defender-exporter: {printable(str(error))}", err=True)
-        code = next(number for kind, number in _CODES if isinstance(error, kind))
+        code = next(number for kind, number in EXIT_CODES if isinstance(error, kind))
     sys.exit(code or 0)
 
 

@@ -36,6 +36,8 @@ from exporter.cli import options
     help="Which documents get event.kind `alert`: incidents, detections too, or none.",
 )
 @click.option("--temporary", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder for sorting large timelines.")
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Folder, on a local disk, that lets --resume continue.")
+@click.option("--resume", is_flag=True, help="Bring an interrupted run with this --state to its end; what it left behind is replaced.")
 @click.option("--force", is_flag=True, help="Replace existing output files.")
 @click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested).")
 @click.option("--allow-dead", is_flag=True, help="Exit 0 even when documents were rejected or evidence is damaged.")

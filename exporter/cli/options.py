@@ -8,17 +8,26 @@ import click
 from exporter.config import read_config
 
 ENVIRONMENT = "DEFENDER_EXPORTER"
-_NOT_IN_FILE = frozenset(("config", "help", "evidence"))
+TABLES = ("export", "ingest")
+"""The commands that have a table in the configuration file."""
+_NOT_IN_FILE = frozenset(("config", "help"))
 
 
 def from_file(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
     """Callback of `--config`: its table for this command becomes the defaults."""
     if value is None or ctx.command.name is None:
         return
-    names = frozenset(name.replace("_", "-") for parameter in ctx.command.params if (name := parameter.name or "") not in _NOT_IN_FILE)
-    known = {ctx.command.name: names, **{other: names for other in ("export", "demo") if other != ctx.command.name}}
+    root = ctx.find_root().command
+    commands = [command for name in TABLES if isinstance(root, click.Group) and (command := root.get_command(ctx, name))]
+    known = {command.name or "": names(command) for command in (*commands, ctx.command)}
     table: dict[str, Any] = read_config(value, known).get(ctx.command.name, {})
     ctx.default_map = {**(ctx.default_map or {}), **{key.replace("-", "_"): item for key, item in table.items()}}
+
+
+def names(command: click.Command) -> frozenset[str]:
+    """What the table of a command may hold."""
+    options = (parameter.name or "" for parameter in command.params if isinstance(parameter, click.Option))
+    return frozenset(name.replace("_", "-") for name in options if name not in _NOT_IN_FILE)
 
 
 config = click.option(

@@ -17,8 +17,8 @@ def run_and_report(job: Job, progress_kind: str, *, allow_dead: bool) -> int:
     """The exit code. The summary goes to standard error: standard output belongs to sinks."""
     report = _run(job, progress_kind)
     code = exit_code(report, allow_dead=allow_dead)
-    if job.manifest is not None:
-        write_manifest(job.manifest, report, job, code, force=job.force)
+    if job.manifest is not None and not report.finished_before:
+        write_manifest(job.manifest, report, job, code, force=job.force or job.resume)
     click.echo(summary(report), err=True)
     return code
 
@@ -41,7 +41,9 @@ def exit_code(report: RunReport, *, allow_dead: bool) -> int:
     """As in the table: 75 or 3 when a sink gave up, 4 for losses, damage, and for evidence in which nothing was found."""
     if report.stopped:
         return exit_codes.CONFIGURATION if report.refused else exit_codes.UNAVAILABLE
-    if not report.files:
+    if report.finished_before:
+        return exit_codes.DAMAGED if report.finished_damaged and not allow_dead else exit_codes.COMPLETE
+    if not report.files and not report.delivered_before:
         print("defender-exporter: no Defender evidence was found", file=sys.stderr)  # noqa: T201 (talk)
         return exit_codes.DAMAGED
     if report.unbalanced:

@@ -41,4 +41,5 @@ def manifest(report: RunReport, arguments: msgspec.Struct, exit_code: int) -> di
         "dead_letters": {"count": report.dead_letters, "file": report.dead_letter_file, "reasons": report.reasons},
         "unbalanced": report.unbalanced,
         "stopped": report.stopped,
+        "delivered_before": report.delivered_before,
     }

@@ -56,7 +56,8 @@ class RunReport(msgspec.Struct, kw_only=True):
     """A whole run. `incidents` holds the first ones only; hosts count them all.
 
     `reasons` are losses as `file@offset: reason` with their number; the offset is that of the first one. `stopped` is why the run ended
-    early: a sink was not available, or `refused` to take more.
+    early: a sink was not available, or `refused` to take more. `delivered_before` are hosts that an interrupted run had brought to servers;
+    `finished_before` is when a run was found to have been complete already, perhaps with losses (`finished_damaged`).
     """
 
     case: str
@@ -72,6 +73,9 @@ class RunReport(msgspec.Struct, kw_only=True):
     unbalanced: list[str] = []
     stopped: str | None = None
     refused: bool = False
+    delivered_before: list[str] = []
+    finished_before: str | None = None
+    finished_damaged: bool = False
 
     def stop(self, reason: str, *, refused: bool) -> None:
         """The run ended early: what has no outcome was not sent, and files that did not get their names hold nothing."""

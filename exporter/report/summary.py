@@ -14,7 +14,12 @@ def summary(report: RunReport) -> str:
 
 
 def _lines(report: RunReport) -> Iterator[str]:
+    if report.finished_before:
+        yield f"Case {report.case}: this export was complete on {report.finished_before}; nothing is left to do"
+        return
     yield f"Case {report.case}: {len(report.hosts)} host(s), {len(report.files)} evidence file(s)"
+    if report.delivered_before:
+        yield f"Delivered by the run before: {', '.join(report.delivered_before)}"
     for host in report.hosts:
         yield ""
         yield from _host(host)

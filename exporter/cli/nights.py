@@ -1,0 +1,91 @@
+"""Runs `ingest` once or again and again: signals, log, metrics, exit code."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from exporter.cli import EXIT_CODES, exit_codes
+from exporter.cli.logs import LOGS
+from exporter.cli.progress import Silent
+from exporter.errors import ExporterError, SinkError
+from exporter.ingest import Ingest, Ingester, Night, Tell
+from exporter.report.metrics import write_metrics
+
+_SUCCESS = "last_success"
+
+
+def run_nights(options: Ingest, every: float | None, metrics: Path | None, log_format: str) -> int:
+    """The exit code of the last run. Between runs the lock is free; a run that fails does not end the loop."""
+    tell: Tell = LOGS[log_format]()
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        while True:
+            code = _night(options, metrics, tell, wait=every is None)
+            if every is None:
+                return code
+            time.sleep(every)
+    except KeyboardInterrupt:
+        tell("warning", "interrupted", "interrupted; the next run does again what was not complete")
+        return exit_codes.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _night(options: Ingest, metrics: Path | None, tell: Tell, *, wait: bool) -> int:
+    try:
+        ingester = Ingester(options, tell, Silent())
+    except ExporterError as error:
+        return _failed(error, tell)
+    code = exit_codes.INTERRUPTED
+    try:
+        code = _code(ingester.run(wait=wait))
+    except ExporterError as error:
+        code = _failed(error, tell)
+    finally:
+        try:
+            _close(ingester, metrics, code, tell)
+        finally:
+            ingester.close()
+    return code
+
+
+def _failed(error: ExporterError, tell: Tell) -> int:
+    tell("error", "run-failed", f"defender-exporter: {error}")
+    return next(number for kind, number in EXIT_CODES if isinstance(error, kind))
+
+
+def _code(night: Night) -> int:
+    return exit_codes.DAMAGED if night.damaged or night.problems else exit_codes.COMPLETE
+
+
+def _close(ingester: Ingester, metrics: Path | None, code: int, tell: Tell) -> None:
+    """The last word of a run, and its metrics."""
+    night, now = ingester.night, time.time()
+    text = (
+        f"{night.collections} collection(s) with {night.files} file(s): {night.delivered} read, {night.events} new event(s), "
+        f"{night.known} known before, {night.rejected} rejected, {len(night.problems)} failed, {len(night.unsettled)} unsettled"
+    )
+    tell("info", "run-complete", text, exit_code=code, seconds=round(now - night.started, 3), written=night.written)
+    if metrics is None:
+        return
+    try:
+        if code in (exit_codes.COMPLETE, exit_codes.DAMAGED) and not night.problems:
+            ingester.state.set_note(_SUCCESS, str(now))
+        gauges = {
+            "collections": night.collections,
+            "collections_failed": len(night.problems),
+            "collections_unsettled": len(night.unsettled),
+            "lag_seconds": night.lag_seconds,
+            "last_run_timestamp_seconds": now,
+            "last_success_timestamp_seconds": float(ingester.state.note(_SUCCESS) or 0),
+            "last_run_exit_code": code,
+        }
+        write_metrics(metrics, ingester.state.totals(), gauges)
+    except SinkError as error:
+        print(f"defender-exporter: no metrics: {error}", file=sys.stderr)  # noqa: T201 (talk)
