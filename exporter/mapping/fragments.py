@@ -10,6 +10,7 @@ from exporter.text import clean
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 _NOTHING = ("", "-", "N/A")
 _KEPT = 256
+_INERT = frozenset((str, bool, float, type(None)))
 
 
 class Kept:
@@ -72,6 +73,25 @@ def with_raw(document: bytes, raw: dict[str, str]) -> bytes:
     for last in ("message", "event"):
         fields[last] = fields.pop(last)
     return orjson.dumps(fields)
+
+
+def cleaned_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """`cleaned`, quicker where there is nothing to clean: then only tuples become lists."""
+    try:
+        encoded = orjson.dumps(attributes)
+    except TypeError:
+        return {clean(name): cleaned(value) for name, value in attributes.items()}
+    if b"u0000" in encoded:
+        return {clean(name): cleaned(value) for name, value in attributes.items()}
+    return {name: value if value.__class__ in _INERT else _listed(value) for name, value in attributes.items()}
+
+
+def _listed(value: Any) -> Any:
+    if value.__class__ is int and LONG_MIN <= value <= LONG_MAX:
+        return value
+    if isinstance(value, (list, tuple)) and _INERT.issuperset(map(type, value)):
+        return list(value)
+    return cleaned(value)
 
 
 def cleaned(value: Any) -> Any:

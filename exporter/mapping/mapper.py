@@ -8,7 +8,7 @@ import msgspec
 from exporter.mapping.compile import CompiledKind, Compiler
 from exporter.mapping.ecs import EcsField, ecs_fields
 from exporter.mapping.formatter import Formatter, compile_formatter
-from exporter.mapping.fragments import cleaned
+from exporter.mapping.fragments import cleaned_attributes
 from exporter.mapping.references import Moment, Run
 from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
 from exporter.records import Payload, Record, Row, Verdict, event_id
@@ -27,6 +27,7 @@ class Kind:
         self.plaso = compile_formatter(mapping.formatter)
         own = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
         self.own: Formatter = compile_formatter(own)
+        self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
         self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
 
 
@@ -93,10 +94,11 @@ class MappedRecord:
     def _find_moment(self) -> Moment:
         payload, record = self.record.payload, self.record
         tags = _tags(record)
-        for time in self._kind.mapping.timestamps:
-            ticks = getattr(payload, time.attribute)
+        for attribute, digits, digits_attribute in self._kind.times:
+            ticks = getattr(payload, attribute)
             if usable(ticks):
-                return Moment(id=self.id, text=iso(ticks, _digits(time, payload)), basis="record", tags=tags, attribute=time.attribute)
+                text = iso(ticks, getattr(payload, digits_attribute) if digits_attribute else digits)
+                return Moment(id=self.id, text=text, basis="record", tags=tags, attribute=attribute)
         modified = record.source.modified_at
         if modified is not None and usable(modified):
             return Moment(
@@ -115,7 +117,7 @@ class MappedRecord:
             return ()
         record, kind = self.record, self._kind
         raw = kind.compiled.attributes(record, record.payload, self.moment)
-        attributes = cleaned(raw)
+        attributes = cleaned_attributes(raw)
         message = clean(kind.own.message(raw)) or kind.mapping.kind
         short = clean(kind.own.short_message(raw)) or message
         return [
@@ -151,12 +153,15 @@ class MappedRecord:
         return found
 
 
-def _digits(time: Time, payload: Payload) -> int:
+def _digits(time: Time) -> tuple[int, str | None]:
+    """How many digits of a time are known, or the attribute that says it."""
     if time.digits is None:
-        return 7
-    return DIGITS[time.digits] if time.digits in DIGITS else int(getattr(payload, time.digits))
+        return 7, None
+    return (DIGITS[time.digits], None) if time.digits in DIGITS else (7, time.digits)
 
 
 def _tags(record: Record) -> tuple[str, ...]:
+    if record.integrity.verdict is not Verdict.FAILED and not record.incomplete:
+        return ()
     tags = ("integrity_failed",) if record.integrity.verdict is Verdict.FAILED else ()
     return (*tags, "incomplete") if record.incomplete else tags

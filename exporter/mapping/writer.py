@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from exporter.mapping.fragments import LONG_MAX, LONG_MIN
+from exporter.mapping.fragments import LONG_MAX, LONG_MIN, fields_json
 from exporter.mapping.references import annotation, expression
 from exporter.mapping.schema import Rule
 from exporter.records import Payload
@@ -23,7 +23,6 @@ from exporter.times import UNIX_EPOCH, USABLE_END
 _OWN = frozenset(("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id"))
 """Attributes that are another one in every record."""
 _PLAIN = frozenset(("record.hash", "time.id", "time.text"))
-"""Texts that we made ourselves, of characters that JSON does not escape."""
 _DATES = ("date", "date_nanos")
 _Node: typing.TypeAlias = dict[str, Any]
 
@@ -115,9 +114,15 @@ class DocumentWriter:
         if not run:
             return []
         rules = list(_rules(run))
+        if all(map(self._is_constant, rules)):
+            fragment = fields_json(self._constants(run))
+            return [repr(fragment[1:] if first else fragment)]
         name = self._name("run")
         self._functions += [f"def {name}(r, p, t, raw):", *self._compiler.build(run, self._kind, "doc"), "    return doc"]
         return [self._run(name, [rule for rule in rules if not self._is_constant(rule)], first=first)]
+
+    def _constants(self, node: _Node) -> dict[str, Any]:
+        return {key: self._compiler.constant(child) if isinstance(child, Rule) else self._constants(child) for key, child in node.items()}
 
     def _run(self, function: str, rules: list[Rule], *, first: bool) -> str:
         """The variable that holds what `function` gives for these rules."""
@@ -126,7 +131,9 @@ class DocumentWriter:
             self._lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
             return name
         self.kept[function] = first
-        key = "".join(f"{_key(attribute, self._kind)}, " for attribute in dict.fromkeys(name for rule in rules for name in rule.attributes))
+        key = "".join(
+            f"{expression(attribute, self._kind)}, " for attribute in dict.fromkeys(name for rule in rules for name in rule.attributes)
+        )
         self._lines += [
             f"    {name} = known_{function}(k := ({key}))",
             f"    if {name} is None: {name} = learn_{function}(k, r, p, t, raw)",
@@ -143,7 +150,7 @@ class DocumentWriter:
             return self._text(value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
         if field.type == "long":
             return self._text(value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
-        if reference in _PLAIN and not rule.via and not rule.values and not field.array:
+        if self._is_plain(rule) and not field.array:
             variable, template = self._name("u"), f',{name}:"{{v}}"'
             self._lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
             return variable
@@ -154,6 +161,13 @@ class DocumentWriter:
             call = f"fields_json({{{key!r}: {'[v] if v.__class__ is str else v' if field.array else 'v'}}})"
         self._lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
         return variable
+
+    def _is_plain(self, rule: Rule) -> bool:
+        """True for texts of characters that JSON does not escape: those that we made ourselves, and numbers."""
+        reference = rule.attributes[0]
+        if rule.via == "text":
+            return len(rule.attributes) == 1 and annotation(reference, self._kind) is int
+        return reference in _PLAIN and not rule.via and not rule.values
 
     def _text(self, value: str, condition: str, template: str, raw_name: str) -> str:
         """A number or a time; one that is not usable goes to `raw`."""
@@ -180,24 +194,22 @@ def _rules(node: _Node) -> Iterator[Rule]:
 
 
 def _joined(pieces: list[str]) -> str:
-    """One bytes expression; texts and constants that stand together become one."""
-    merged: list[str] = []
-    texts = ""
-    for piece in [*pieces, ""]:
-        if piece.startswith("u"):
-            texts += f"{{{piece}}}"
-            continue
-        if texts:
-            merged.append(f"f'{texts}'.encode()")
-            texts = ""
-        merged.append(piece)
-    return f"b''.join(({', '.join(filter(None, merged))},))"
+    """One bytes expression; texts that stand together become one piece, and so do constants."""
+    groups: list[list[str]] = []
+    for piece in pieces:
+        kind = _sort(piece)
+        if groups and kind and _sort(groups[-1][0]) == kind:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    made = [
+        "f'" + "".join(f"{{{text}}}" for text in group) + "'.encode()" if _sort(group[0]) == "text" else " ".join(group) for group in groups
+    ]
+    return f"b''.join(({', '.join(made)},))"
 
 
-def _key(attribute: str, kind: type[Payload]) -> str:
-    """The attribute as part of a key; the hash of an enumeration's value costs less than its own."""
-    found, text = annotation(attribute, kind), expression(attribute, kind)
-    return f"{text}._value_" if isinstance(found, type) and issubclass(found, Enum) else text
+def _sort(piece: str) -> str:
+    return "text" if piece.startswith("u") else "constant" if piece.startswith(("b'", 'b"')) else ""
 
 
 def _hashable(hint: Any) -> bool:
