@@ -1,7 +1,7 @@
 """Every record kind and its payload class: the one list that mapping, spool and tests go by."""
 
 from exporter.correlator.incident import Incident
-from exporter.formats import defender_activity, defender_events, detection_history, mplog, quarantine, resource_data
+from exporter.formats import defender_activity, defender_events, detection_history, mplog, quarantine, resource_data, side_events
 from exporter.records import Diagnostic, Payload
 
 KINDS: dict[str, type[Payload]] = {
@@ -36,6 +36,8 @@ KINDS: dict[str, type[Payload]] = {
         defender_activity.EngineFailure,
         defender_activity.Expiry,
         defender_events.DefenderEvent,
+        side_events.ServiceEvent,
+        side_events.IpsecPolicy,
         mplog.Session,
         mplog.DetectionEvent,
         mplog.DetectionAdd,

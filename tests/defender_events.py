@@ -226,3 +226,27 @@ def event(event_id: int, record_id: int = 1, data: Mapping[str, str] | None = No
 def every_event() -> list[Event]:
     """One event of every id, in the order of the ids."""
     return [event(event_id, number) for number, event_id in enumerate(DATA, 1)]
+
+
+def side_events() -> list[Event]:
+    """Events of other providers that tell about Defender, and of the same ids that do not."""
+    manager = {"channel": "System", "provider": "Service Control Manager", "provider_guid": "555908D1-A6D7-4695-8E1E-26931D2012F4"}
+    security = {"channel": "Security", "provider": "Microsoft-Windows-Security-Auditing", "keywords": 0x8020_0000_0000_0000}
+    security["provider_guid"] = "54849625-5478-4994-A5BA-3E3B0328C30D"
+    legacy = {"channel": "System", "provider": "Microsoft Antimalware", "provider_guid": None, "named": False}
+    display = "Microsoft Defender Antivirus-Dienst"
+    image = "C:\\ProgramData\\Microsoft\\Windows Defender\\Platform\\4.18.26010.5-0\\MsMpEng.exe"
+    new = {"ServiceName": "WinDefend", "ImagePath": image, "ServiceType": "user mode service", "StartType": "auto start"}
+    types = {"param1": display, "param2": "Automatisch starten", "param3": "Deaktiviert", "param4": "WinDefend"}
+    return [
+        event(7036, 1, {"param1": display, "param2": "beendet"}, binary="WinDefend/1".encode("utf-16-le"), **manager),
+        event(7036, 2, {"param1": "Print Spooler", "param2": "running"}, binary="Spooler/4".encode("utf-16-le"), **manager),
+        event(7040, 3, types, user_sid="S-1-5-21-1-2-3-1001", **manager),
+        event(7045, 4, {**new, "AccountName": "LocalSystem"}, **manager),
+        event(7045, 5, {**new, "ServiceName": "Other"}, **manager),
+        event(5460, 6, {"Policy": "VelociraptorQuarantine"}, **security),
+        event(5461, 7, {"Policy": "x"}, **security),
+        event(1116, 8, **legacy),
+        event(5007, 9, **legacy),
+        event(2000, 10, {"Product Name": "Microsoft Antimalware", "Product Version": "4.10"}, **legacy),
+    ]

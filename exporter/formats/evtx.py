@@ -1,4 +1,4 @@
-"""EVTX logs as a stream of chunks: every Defender record typed, with a verdict of our own CRC check, and everything lost named.
+"""EVTX logs as a stream of chunks: Defender records and side events typed, with a verdict of our own CRC check, and every loss named.
 
 The stream is read once, from its start, and never sought. Layout: `evtx_chunks`. What `Tally.seen` counts: the records of our own walk,
 and each stretch of bytes that should hold records and could not be walked, as one.
@@ -29,6 +29,7 @@ from exporter.formats.evtx_chunks import (
 )
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.side_events import may_hold_side_events, type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
 
 PROVIDER = "Microsoft-Windows-Windows Defender"
@@ -154,8 +155,11 @@ def parse_chunk(chunk: Chunk, engine: str, counts: Counts, *, prefilter: bool = 
 
 
 def may_hold_defender(found: Walk) -> bool:
-    """False where neither the provider's GUID nor its name stands in a chunk."""
-    return found.data.find(_GUID_BYTES, FIRST_RECORD, found.end) >= 0 or _NAME.search(found.data, FIRST_RECORD, found.end) is not None
+    """False where neither the provider's GUID nor its name stands in a chunk, nor what tells of a side event."""
+    data, end = found.data, found.end
+    if data.find(_GUID_BYTES, FIRST_RECORD, end) >= 0 or _NAME.search(data, FIRST_RECORD, end):
+        return True
+    return may_hold_side_events(found, FIRST_RECORD)
 
 
 def _paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
@@ -199,6 +203,9 @@ def _item(
         return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
     integrity = _verdict(found, record)
     if fields["provider_name"] != PROVIDER and fields["provider_guid"] != PROVIDER_GUID:
+        side = type_side_event(fields)
+        if side is not None:
+            return Parsed(side, offset, hashlib.sha256(raw).hexdigest(), integrity, number=side.record_id)
         if integrity is _FAILED and _OWN.search(raw):
             return Rejected(offset, f"chunk {chunk.number}: its provider's name is damaged", raw[:32].hex(), number=record.id)
         counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])

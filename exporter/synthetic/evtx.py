@@ -35,6 +35,7 @@ NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
 PROVIDER = "Microsoft-Windows-Windows Defender"
 PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 CHANNEL = "Microsoft-Windows-Windows Defender/Operational"
+_BINARY = 0x0E
 _ABSENT_QUALIFIERS: Value = (0, bytes(2))
 _ABSENT_GUID: Value = (0, bytes(16))
 """Windows leaves room for these two where they are absent, and none for others."""
@@ -43,13 +44,16 @@ _ABSENT_GUID: Value = (0, bytes(16))
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event. `created_at` is in ticks; GUIDs are without braces; None leaves the attribute out.
 
-    `data` becomes the Data elements in its order. Levels: 2 error, 3 warning, 4 information.
+    `data` becomes the Data elements in its order, without their names where `named` is False, and `binary` the Binary element of classic
+    providers. Levels: 2 error, 3 warning, 4 information.
     """
 
     event_id: int
     record_id: int
     created_at: int
     data: Mapping[str, str] = {}
+    named: bool = True
+    binary: bytes = b""
     level: int = 4
     computer: str = "WS-0142"
     channel: str = CHANNEL
@@ -86,9 +90,12 @@ def build_evtx(events: Iterable[Event]) -> bytes:
 
 def _event(writer: Writer, event: Event) -> None:
     values = [(STRING, _text(value) + b"\0\0") for value in event.data.values()]
+    if event.binary:
+        values.append((_BINARY, event.binary))
     writer.fragment()
     try:
-        writer.nested(_data_template(tuple(event.data)), values, _system_values(event), _system_template(event.computer))
+        template = _data_template(tuple(event.data), event.named, bool(event.binary))
+        writer.nested(template, values, _system_values(event), _system_template(event.computer))
     except (struct.error, ValueError, OverflowError) as error:
         raise ValueError(f"record {event.record_id}: {error}") from None
     writer.end()
@@ -148,10 +155,12 @@ def _system_template(computer: str) -> Template:
 
 
 @lru_cache(maxsize=1024)
-def _data_template(names: tuple[str, ...]) -> Template:
-    """EventData with one named Data element per value; an empty one for an event without data, as libevtx wants it."""
-    elements = tuple(Element("Data", (("Name", name),), (Slot(number, STRING, False),)) for number, name in enumerate(names))
-    return _template(Element("EventData", (), elements))
+def _data_template(names: tuple[str, ...], named: bool, binary: bool) -> Template:
+    """EventData with one Data element per value; an empty one for an event without data, as libevtx wants it."""
+    elements = [Element("Data", (("Name", name),) if named else (), (Slot(n, STRING, False),)) for n, name in enumerate(names)]
+    if binary:
+        elements.append(Element("Binary", (), (Slot(len(names), _BINARY, False),)))
+    return _template(Element("EventData", (), tuple(elements)))
 
 
 def _template(root: Element) -> Template:

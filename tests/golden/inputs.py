@@ -107,7 +107,7 @@ def detection_history(folder: Path, _samples: Path) -> None:
 
 
 def event_kinds(folder: Path, _samples: Path) -> None:
-    """Events that the synthetic case has not: behavior (1015), an unwanted application (1160), one of every id, and a log that is none."""
+    """Events that the synthetic case has not: behavior (1015), unwanted software (1160), every id, side events, a log that is none."""
     application = {
         **THREAT,
         "Detection ID": "{C0A8F3B1-1D2E-4F60-8A7B-000000000002}",
@@ -126,6 +126,7 @@ def event_kinds(folder: Path, _samples: Path) -> None:
     ]
     write_evtx(folder / "events.evtx", events)
     write_evtx(folder / "every-id.evtx", defender_events.every_event())
+    write_evtx(folder / "System.evtx", defender_events.side_events())
     (folder / "damaged.evtx").write_bytes(b"ElfFile\0" + bytes(24))
 
 
