@@ -8,12 +8,14 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from exporter.errors import SinkUnavailable
+from exporter.sinks import timesketch_delivery
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timesketch_delivery import Delivery, Destination
 from exporter.sinks.timesketch_server import TimesketchServer
@@ -21,12 +23,12 @@ from exporter.sinks.timesketch_spool import fill
 from tests.cli.run import ENVIRONMENT, command
 from tests.conftest import missing
 from tests.line import FILES, Exported, export
-from tests.servers.real import FULL
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("timesketch")]
 SAMPLES = ("evtx", "mplog", "quarantine", "detection_history")
 SIGMA_NAMES = ("Path", "SourceName", "ThreatName", "NewValue", "OldValue", "Value", "ProcessName", "Feature_Name", "Reason")
 START_SECONDS = 400
+FULL = os.environ.get("DEFENDER_EXPORTER_FULL") == "1"
 IMPORT = """
 import sys
 from timesketch_api_client.client import TimesketchApi
@@ -39,15 +41,17 @@ with ImportStreamer() as streamer:
 """
 
 
-class Timesketch(NamedTuple):
+class Timesketch:
     """A running server."""
 
-    address: str
-    user: str
-    password: str
-    opensearch: str
+    def __init__(self, address: str, user: str, password: str, opensearch: str) -> None:
+        self.address = address
+        self.user = user
+        self.password = password
+        self.opensearch = opensearch
+        self.unique = f"{time.time_ns():x}"  # a user's own server keeps what earlier runs put there
 
-    @property
+    @cached_property
     def server(self) -> TimesketchServer:
         """A connection that is logged in."""
         server = TimesketchServer(SinkTarget("timesketch", self.address), self.environment)
@@ -132,21 +136,23 @@ def assert_found(timesketch: Timesketch, timeline: dict[str, Any], lines: list[d
 
 
 def test_the_synthetic_case_arrives_whole_and_a_second_run_sends_nothing(timesketch: Timesketch, case_folder: Path, tmp_path: Path):
-    run = upload(timesketch, case_folder, tmp_path / "1", "Case 1")
-    timeline = timesketch.timeline("Case 1", "Case 1")
+    case = f"Case {timesketch.unique}"
+    run = upload(timesketch, case_folder, tmp_path / "1", case)
+    timeline = timesketch.timeline(case, case)
     assert_found(timesketch, timeline, run.lines)
     assert any("ThreatName" in line for line in run.lines)
-    again = export(case_folder, tmp_path / "2", to=(f"timesketch:{timesketch.address}?spool={tmp_path / '2'}",), case="Case 1")
+    again = export(case_folder, tmp_path / "2", to=(f"timesketch:{timesketch.address}?spool={tmp_path / '2'}",), case=case)
     counts = again.report.sinks[0].counts
     assert (counts.written, counts.duplicate, again.report.stopped) == (0, run.report.sinks[1].counts.written, None)
-    assert len(timesketch.timeline("Case 1", "Case 1")["datasources"]) == 1
+    assert len(timesketch.timeline(case, case)["datasources"]) == 1
 
 
 @pytest.mark.real_data
 def test_the_real_samples_arrive_whole(timesketch: Timesketch, shared_data: Path, tmp_path: Path):
-    run = upload(timesketch, [shared_data / name for name in SAMPLES], tmp_path, "real")
+    case = f"real {timesketch.unique}"
+    run = upload(timesketch, [shared_data / name for name in SAMPLES], tmp_path, case)
     assert len(run.lines) > 200
-    assert_found(timesketch, timesketch.timeline("real", "real"), run.lines)
+    assert_found(timesketch, timesketch.timeline(case, case), run.lines)
 
 
 @pytest.mark.peers
@@ -156,11 +162,12 @@ def test_its_own_import_client_uploads_the_same_rows_from_our_file(
     timesketch: Timesketch, peer, demo: Exported, shared_data: Path, tmp_path: Path, source: str
 ):
     run = demo if source == "synthetic" else export([shared_data / name for name in SAMPLES], tmp_path, sinks=["timesketch"])
-    sketch = timesketch.server.create_sketch(f"by hand {source}")
-    arguments = [*timesketch[:3], sketch, source, run.folder / FILES["timesketch"]]
+    sketch = f"by hand {source} {timesketch.unique}"
+    number = timesketch.server.create_sketch(sketch)
+    arguments = [timesketch.address, timesketch.user, timesketch.password, number, source, run.folder / FILES["timesketch"]]
     program = [peer("timesketch-client"), "-W", "ignore", "-c", IMPORT, *map(str, arguments)]
     subprocess.run(program, check=True, capture_output=True, timeout=120)
-    timeline = ready(timesketch, f"by hand {source}", source, len(run.lines))
+    timeline = ready(timesketch, sketch, source, len(run.lines))
     assert_found(timesketch, timeline, run.lines)
 
 
@@ -175,20 +182,24 @@ def ready(timesketch: Timesketch, sketch: str, name: str, rows: int) -> dict[str
 
 
 @pytest.mark.parametrize("state", ["sending", "accepted"] if FULL else ["sending"])
-def test_an_upload_that_was_killed_resumes_to_the_exact_rows(timesketch: Timesketch, case_folder: Path, tmp_path: Path, state: str):
-    sketch = f"killed while {state}"
+def test_an_upload_that_was_killed_resumes_to_the_exact_rows(
+    timesketch: Timesketch, case_folder: Path, tmp_path: Path, state: str, monkeypatch
+):
+    sketch = f"killed-{state}-{timesketch.unique}"
     to = f"timesketch:{timesketch.address}?spool={tmp_path}&sketch={sketch}&part_lines=60"
-    run = subprocess.Popen(
+    with subprocess.Popen(
         command("export", case_folder, "--case", "K1", "--to", to),
         env={**ENVIRONMENT, **timesketch.environment},
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
-    parts = wait_for(tmp_path, state)
-    run.kill()
-    run.wait()
+    ) as run:
+        try:
+            parts = wait_for(tmp_path, state)
+        finally:
+            run.kill()
     assert any(part["state"] != "accepted" for part in parts), "killed in the middle"
+    monkeypatch.setattr(timesketch_delivery, "SETTLE_SECONDS", 5.0)
     resumed = export(case_folder, tmp_path / "again", to=(to, f"timesketch:{tmp_path / 'again' / FILES['timesketch']}"), case="K1")
     assert resumed.report.stopped is None
     assert_found(timesketch, timesketch.timeline(sketch, "K1"), resumed.lines)
@@ -211,5 +222,5 @@ def test_a_mapping_conflict_is_not_complete(timesketch: Timesketch, tmp_path: Pa
     lines = [json.dumps({**row, "n": value}).encode() + b"\n" for value in (1, "no number")]
     spool = fill(tmp_path, "x", iter(lines), (1 << 20, 10), timesketch.address, "conflict")
     with pytest.raises(SinkUnavailable, match="1 out of 2 events imported"):
-        Delivery(timesketch.server, Destination("conflict", "conflict"), SinkSettings(), 60).deliver(spool)
+        Delivery(timesketch.server, Destination(f"conflict {timesketch.unique}", "conflict"), SinkSettings(), 60).deliver(spool)
     assert not spool.journal.complete
