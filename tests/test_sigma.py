@@ -1,0 +1,123 @@
+"""Sigma's rules for Defender's log find in our output what they should, and nothing else."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from exporter.synthetic.evtx import Event, write_evtx
+from tests.defender_events import DATA, event, side_events
+from tests.line import Exported, export
+from tests.sigma_rules import GUARD, RULES, of_document, of_row
+
+DETECTED = "Windows Defender Threat Detected"
+DISABLED = "Windows Defender Threat Detection Disabled"
+EXCLUDED = "Windows Defender Exclusions Added"
+CHANGED = "Windows Defender Configuration Changes"
+GUARDED = "Windows Defender Exploit Guard Tamper"
+LSASS = "LSASS Access Detected via Attack Surface Reduction"
+PSEXEC = "PSExec and WMI Process Creations Block"
+BLOCKED = "Microsoft Defender Tamper Protection Trigger"
+FAILED = "Windows Defender Real-Time Protection Failure/Restart"
+REDSUN = "RedSun - TieringEngineService.exe Detected as EICAR Test File"
+EVERY: Mapping[int, set[str]] = {
+    **{event_id: {DETECTED} for event_id in (1006, 1015, 1116, 1117)},
+    3002: {FAILED},
+    3007: {FAILED},
+    1009: {"Win Defender Restored Quarantine File"},
+    1013: {"Windows Defender Malware Detection History Deletion"},
+    5001: {DISABLED, "Windows Defender Real-time Protection Disabled"},
+    5007: {EXCLUDED},
+    5010: {DISABLED, "Windows Defender Malware And PUA Scanning Disabled"},
+    5012: {DISABLED, "Windows Defender Virus Scanning Feature Disabled"},
+    5101: {DISABLED, "Windows Defender Grace Period Expired"},
+}
+"""What the event of each id is to match, nothing where it is not named: 5013's value stands before the rule's end of it."""
+HKLM = "HKLM\\SOFTWARE\\Microsoft\\Windows Defender"
+POLICY = "HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows Defender"
+TEMP = "C:\\Windows\\Temp\\x.exe"
+SPECIAL: list[tuple[int, Mapping[str, str], set[str]]] = [
+    (1116, {"Source Name": "AMSI"}, {DETECTED, "Windows Defender AMSI Trigger Detected"}),
+    (1119, {"Source Name": "Real-Time Protection", "Process Name": "C:\\x\\REDSUN.EXE"}, {REDSUN}),
+    (1119, {"Source Name": "Real-Time Protection", "Path": "file:_C:\\RS-1\\TieringEngineService.exe"}, {REDSUN}),
+    (1119, {"Source Name": "System", "Process Name": "C:\\x\\RedSun.exe"}, set()),
+    (1121, {"Path": "C:\\Windows\\System32\\lsass.exe", "Process Name": "C:\\Tools\\dump.exe"}, {LSASS}),
+    (1121, {"Path": "C:\\Windows\\System32\\lsass.exe", "Process Name": "C:\\Windows\\System32\\TASKMGR.exe"}, set()),
+    (1121, {"Path": "C:\\Windows\\System32\\lsass.exe", "Process Name": "C:\\Windows\\System32\\wbem\\WmiPrvSE.exe"}, {PSEXEC}),
+    (1121, {"Path": "C:\\x.exe", "Process Name": "C:\\Windows\\PSEXESVC.exe"}, {PSEXEC}),
+    (1122, {"Path": "C:\\Windows\\System32\\lsass.exe", "Process Name": "C:\\Tools\\dump.exe"}, set()),
+    (5007, {"Old Value": "", "New Value": f"{HKLM}\\Exclusions\\Processes\\x.exe = 0x0"}, {EXCLUDED}),
+    (5007, {"Old Value": f"{HKLM}\\Exclusions\\Processes\\x.exe = 0x0", "New Value": ""}, set()),
+    (5007, {"Old Value": "", "New Value": f"HKLM\\SOFTWARE\\Microsoft{GUARD}\\AllowedApplications\\{TEMP} = 0x0"}, {GUARDED}),
+    (5007, {"Old Value": "", "New Value": f"HKLM\\SOFTWARE\\Microsoft{GUARD}\\AllowedApplications\\C:\\y.exe = 0x0"}, set()),
+    (5007, {"Old Value": f"HKLM\\SOFTWARE\\Microsoft{GUARD}\\ProtectedFolders\\C:\\y = 0x0", "New Value": ""}, {GUARDED}),
+    (5007, {"Old Value": "", "New Value": f"{POLICY}\\DisableAntiSpyware = 0x1"}, {CHANGED}),
+    (5007, {"Old Value": "", "New Value": f"{HKLM}\\SpyNet\\DisableBlockAtFirstSeen = 0x1"}, {CHANGED}),
+    (
+        5007,
+        {"Old Value": "", "New Value": f"{HKLM}\\Real-Time Protection\\SubmitSamplesConsent = 0x0"},
+        {"Windows Defender Submit Sample Feature Disabled"},
+    ),
+    (5007, {"Old Value": "", "New Value": f"{HKLM}\\Features\\TamperProtection = 0x0"}, set()),
+    (5013, {"Changed Type": "Blocked", "Value": f"{HKLM}\\Real-Time Protection\\DisableRealtimeMonitoring"}, {BLOCKED}),
+    (3002, {"Feature Name": "%%886", "Reason": "%%900"}, set()),
+    (3007, {"Feature Name": "%%835", "Reason": "%%892"}, set()),
+]
+
+
+def log() -> tuple[list[Event], dict[int, set[str]]]:
+    """Events, and by record id what they are to match."""
+    cases = [(event_id, {}, EVERY.get(event_id, set())) for event_id in DATA] + SPECIAL
+    events = [event(event_id, number, {**DATA[event_id], **data}) for number, (event_id, data, _) in enumerate(cases, 1)]
+    return events, {number: titles for number, (_, _, titles) in enumerate(cases, 1)}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("sigma")
+    evidence = folder / "evidence"
+    evidence.mkdir()
+    write_evtx(evidence / "Defender.evtx", log()[0])
+    return export(evidence, folder / "out", sinks=("ecs", "timesketch"), host="H")
+
+
+def test_the_table_has_all_the_rules_and_each_has_an_event_to_match() -> None:
+    assert len(RULES) == 18
+    assert set(RULES) == set().union(*log()[1].values())
+
+
+def test_each_document_matches_the_rules_that_it_should(exported: Exported) -> None:
+    found = {int(one["winlog"]["record_id"]): set(of_document(one)) for one in exported.documents if "winlog" in one}
+    assert found == log()[1]
+
+
+def test_each_line_for_timesketch_matches_the_same_rules(exported: Exported) -> None:
+    found = {row["record_number"]: set(of_row(row)) for row in exported.lines if row["data_type"] == "windows:evtx:record"}
+    assert found == log()[1]
+
+
+def test_the_xml_of_a_line_has_the_values_that_are_looked_for_in_it(exported: Exported) -> None:
+    rows = [row for row in exported.lines if row.get("event_identifier") in (1121, 5013)]
+    assert rows
+    for row in rows:
+        assert row.get("ProcessName", row.get("Value")) in row["xml_string"]
+
+
+def test_no_rule_matches_what_other_providers_tell(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    write_evtx(tmp_path / "e" / "System.evtx", side_events())
+    documents = export(tmp_path / "e", tmp_path / "out", sinks=("ecs",), host="H").documents
+    assert {title for document in documents for title in of_document(document)} == set()
+
+
+@pytest.mark.real_data
+def test_the_rules_find_in_real_logs_what_is_known_of_them(shared_data: Path, tmp_path: Path) -> None:
+    documents = export(shared_data / "evtx", tmp_path / "out", sinks=("ecs",), host="H").documents
+    assert Counter(title for document in documents for title in of_document(document)) == {
+        DETECTED: 16,
+        DISABLED: 1,
+        "Windows Defender Real-time Protection Disabled": 1,
+        EXCLUDED: 4,
+        REDSUN: 1,
+    }
