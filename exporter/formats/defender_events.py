@@ -11,7 +11,8 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
     """Any event. `data` holds every Data element, raw, under its own name (spaces kept), in order.
 
     `created_at` is System/TimeCreated; `created_digits` how many fraction digits of it are known (6 or 7, sink-contracts E2);
-    `written_at` the record header's time, None where the header is known to lie. `provider_guid` is upper case without braces.
+    `written_at` the record header's time, None where the header is known to lie. `provider_guid` is upper case without braces. `engine` is
+    named only where the second one read what the first had refused.
     """
 
     kind: ClassVar[str] = "windows_event"
@@ -39,6 +40,7 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
     signature_version: str | None = None
     user: str | None = None
     error_code: int | None = None
+    engine: str | None = None
 
 
 class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):

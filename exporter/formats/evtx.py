@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import msgspec
@@ -29,6 +29,7 @@ from exporter.formats.evtx_chunks import (
 )
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_second import SECOND, SecondEngine
 from exporter.formats.side_events import may_hold_side_events, type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
 
@@ -148,8 +149,9 @@ def parse_chunk(chunk: Chunk, engine: str, counts: Counts, *, prefilter: bool = 
         counts.leave(OTHER_PROVIDERS, len(found.records))
         return
     normalizer = Normalizer()
+    second = None if engine == SECOND else SecondEngine(found, normalizer)
     for record, rendering in _paired(found, engine):
-        item = _item(chunk, found, record, rendering, normalizer, counts)
+        item = _item(chunk, found, record, rendering, normalizer, second, counts)
         if item is not None:
             yield item
 
@@ -191,14 +193,18 @@ def _unrendered(records: list[Walked], errors: deque[FormatError]) -> Iterator[t
 
 
 def _item(
-    chunk: Chunk, found: Walk, record: Walked, rendering: Rendering, normalizer: Normalizer, counts: Counts
+    chunk: Chunk,
+    found: Walk,
+    record: Walked,
+    rendering: Rendering,
+    normalizer: Normalizer,
+    second: SecondEngine | None,
+    counts: Counts,
 ) -> Parsed | Rejected | None:
     raw = memoryview(chunk.data)[record.offset : record.offset + record.size]
     offset = chunk.offset + record.offset
     try:
-        if isinstance(rendering, FormatError):
-            raise rendering
-        fields = normalizer.fields(rendering, record.id, record.written_at)
+        fields = _fields(record, rendering, normalizer, second)
     except FormatError as error:
         return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
     integrity = _verdict(found, record)
@@ -211,6 +217,17 @@ def _item(
         counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
         return None
     return Parsed(type_event(fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])
+
+
+def _fields(record: Walked, rendering: Rendering, normalizer: Normalizer, second: SecondEngine | None) -> dict[str, Any]:
+    try:
+        if isinstance(rendering, FormatError):
+            raise rendering
+        return normalizer.fields(rendering, record.id, record.written_at)
+    except FormatError as refusal:
+        if second is None:
+            raise
+        return second.fields(record, refusal)
 
 
 def _verdict(found: Walk, record: Walked) -> Integrity:

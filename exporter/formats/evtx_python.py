@@ -18,25 +18,46 @@ from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, FIRST_RECORD
 _RECORD = struct.Struct("<4xIQ").unpack_from
 _NODES_PER_RECORD = 20_000
 """A crafted record can nest fragments so that they double at every level; no real one comes near this."""
+_NODES_PER_CHUNK = 400_000
 
 
 def render_chunk(log: bytes) -> Iterator[tuple[int | None, dict[str, Any] | FormatError]]:
     """For each record of a one-chunk log (see `evtx_chunks.engine_file`): its id and `{"Event": …}`, or why there is none."""
-    data = log[FILE_HEADER : FILE_HEADER + CHUNK]
-    end = struct.unpack_from("<I", data, 48)[0]
-    templates: dict[int, _Template] = {}
+    records = Records(log)
     position = FIRST_RECORD
-    while position + 24 <= end:
-        size, number = _RECORD(data, position)
+    while position + 24 <= records.end:
+        size, number = _RECORD(records.data, position)
         if size < 28:
             return
-        # what a record refers to lies before its own end: a broken one cannot lead the parser further
-        chunk = _Chunk(data[: position + size], templates)
         try:
-            yield number, _Walker(chunk).event(position + 24)
-        except Exception as error:  # noqa: BLE001 - the parser raises whatever it stumbles over, AttributeError and RecursionError included
-            yield number, error if isinstance(error, FormatError) else FormatError(f"{type(error).__name__}: {error}"[:200])
+            yield number, records.render(position, size)
+        except FormatError as error:
+            yield number, error
         position += size
+
+
+class Records:
+    """The records of a one-chunk log, each rendered when it is asked for. `end` is the offset of the free space in the chunk `data`."""
+
+    def __init__(self, log: bytes) -> None:
+        self.data = log[FILE_HEADER : FILE_HEADER + CHUNK]
+        self.end = struct.unpack_from("<I", self.data, 48)[0]
+        self._templates: dict[int, _Template] = {}
+        self._left = _NODES_PER_CHUNK
+
+    def render(self, offset: int, size: int) -> dict[str, Any]:
+        """`{"Event": …}` of the record at this offset in the chunk; raises FormatError."""
+        # what a record refers to lies before its own end: a broken one cannot lead the parser further
+        walker = _Walker(_Chunk(self.data[: offset + size], self._templates), min(self._left, _NODES_PER_RECORD))
+        allowed = walker.left
+        try:
+            return walker.event(offset + 24)
+        except FormatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the parser raises whatever it stumbles over, AttributeError and RecursionError included
+            raise FormatError(f"{type(error).__name__}: {error}"[:200]) from None
+        finally:
+            self._left -= allowed - max(walker.left, 0)
 
 
 class _Chunk(ChunkHeader):  # type: ignore[misc]
@@ -93,9 +114,9 @@ class _Template(Nodes.TemplateNode):  # type: ignore[misc]
 class _Walker:
     """Walks one record."""
 
-    def __init__(self, chunk: _Chunk) -> None:
+    def __init__(self, chunk: _Chunk, left: int) -> None:
         self.chunk = chunk
-        self.left = _NODES_PER_RECORD
+        self.left = left
 
     def event(self, offset: int) -> dict[str, Any]:
         elements = self._fragment(Nodes.RootNode(self.chunk._buf, offset, self.chunk, self.chunk))
@@ -115,7 +136,7 @@ class _Walker:
     def _element(self, node: Any, values: list[Any]) -> tuple[str, Any]:
         self.left -= 1
         if self.left < 0:
-            raise FormatError("more than 20,000 nodes in one record")
+            raise FormatError("more than 20,000 nodes in one record or 400,000 in its chunk")
         attributes: dict[str, Any] = {}
         elements: list[tuple[str, Any]] = []
         content: list[Any] = []

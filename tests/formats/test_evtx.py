@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from evtx import PyEvtxParser
 
+from exporter.formats import evtx_python
 from exporter.formats.evtx import OTHER_PROVIDERS, computer_name, parse
 from exporter.formats.evtx_engine import ENGINES, render
 from exporter.records import Parsed, Verdict
@@ -237,16 +239,57 @@ class TestEngines:
         with pytest.raises(ValueError, match="unknown EVTX engine `libevtx`"):
             render(b"", "libevtx")
 
-    def test_records_that_the_engine_leaves_out_are_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def lazy(log: bytes, engine: str) -> Any:
-            return (pair for pair in render(log, engine) if pair[0] not in (2, 5))
+    @staticmethod
+    def lazy(log: bytes, engine: str) -> Any:
+        return (pair for pair in render(log, engine) if pair[0] not in (2, 5))
 
-        monkeypatch.setattr("exporter.formats.evtx.render", lazy)
-        log = read(log_of(5))
+    def test_records_that_the_second_engine_leaves_out_are_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        log = read(log_of(5), "python-evtx")
         assert log.record_ids == [1, 3, 4]
         assert [(item.number, item.reason) for item in log.rejected] == [
             (number, "chunk 0: the engine did not return it") for number in (2, 5)
         ]
+
+    def test_records_that_the_first_engine_refuses_are_read_by_the_second(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        wanted = read(log_of(5))
+        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        log = read(log_of(5))
+        assert [item.payload.engine for item in log.parsed] == [None, "python-evtx", None, None, "python-evtx"]
+        as_before = [msgspec.structs.replace(item, payload=msgspec.structs.replace(item.payload, engine=None)) for item in log.parsed]
+        assert (as_before, log.rejected) == (wanted.parsed, [])
+
+    def test_a_record_that_only_the_second_engine_takes(self) -> None:
+        """A FILETIME of all ones is no time: the wheel refuses the record, and gives none of those behind it."""
+        data = log_of(5)
+        offset = record_offsets(data)[2]
+        data[offset + 16 : offset + 24] = b"\xff" * 8
+        log = read(seal(data))
+        assert log.record_ids == [1, 2, 3, 4, 5]
+        assert [item.payload.engine for item in log.parsed] == [None, None, *["python-evtx"] * 3]
+        assert log.verdicts == {"verified": 5}
+
+    def test_what_both_engines_refuse_is_rejected_with_both_reasons(self) -> None:
+        data = log_of(5)
+        offset, end = record_offsets(data)[1:3]
+        data[offset + 24 : end - 4] = b"\xff" * (end - offset - 28)
+        (rejected,) = read(seal(data)).rejected
+        (alone,) = read(data, "python-evtx").rejected
+        second = alone.reason.removeprefix("chunk 0: ")
+        first = rejected.reason.removeprefix("chunk 0: ").removesuffix(f"; python-evtx: {second}")
+        assert (rejected.offset, rejected.number) == (offset, 2)
+        assert rejected.reason == f"chunk 0: {first}; python-evtx: {second}"
+        assert 10 < len(first) < len(rejected.reason) - 20
+
+    def test_only_refused_records_wake_the_second_engine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rendered = []
+        original = evtx_python.Records.render
+        monkeypatch.setattr(evtx_python.Records, "render", lambda *place: rendered.append(place[1]) or original(*place))
+        read(log_of(5))
+        assert rendered == []
+        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        read(log_of(5))
+        assert rendered == [offset - HEADER for offset in (record_offsets(log_of(5))[1], record_offsets(log_of(5))[4])]
 
     @EACH_ENGINE
     def test_a_broken_record_costs_itself(self, engine: str) -> None:

@@ -139,7 +139,18 @@ class TestPythonEvtx:
     def test_the_nodes_of_one_record_are_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(evtx_python, "_NODES_PER_RECORD", 5)
         log = read(log_of(2), "python-evtx")
-        assert {item.reason for item in log.rejected} == {"chunk 0: more than 20,000 nodes in one record"}
+        assert {item.reason for item in log.rejected} == {"chunk 0: more than 20,000 nodes in one record or 400,000 in its chunk"}
+
+    def test_the_nodes_of_a_chunk_are_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each of 2,000 small records may ask for its share: together they would take minutes."""
+        data = log_of(9)
+        wanted = read(data, "python-evtx")
+        assert len(wanted.parsed) == 9
+        monkeypatch.setattr(evtx_python, "_NODES_PER_CHUNK", 60)
+        log = read(data, "python-evtx")
+        assert 0 < len(log.parsed) < 9
+        assert log.parsed == wanted.parsed[: len(log.parsed)]
+        assert len(log.rejected) == 9 - len(log.parsed)
 
     def test_a_template_that_holds_itself_is_an_error(self) -> None:
         """The instance that refers to the template is put into the template's own body."""
