@@ -12,6 +12,7 @@ import msgspec
 from exporter.collectors import Settings
 from exporter.errors import ConfigurationError, SourceGone
 from exporter.evidence.hosts import Discovery, Host
+from exporter.file_history import FileHistory
 from exporter.job import make_mapper
 from exporter.ledger import NightLedger
 from exporter.pipeline import Pipeline, Progress
@@ -119,7 +120,7 @@ class Delivery:
             (_Lazy(target, sink_settings), report) for target, report in zip(targets, self.report.sinks, strict=True)
         ]
         self._letters = DeadLetters(letters, reproducible=settings.reproducible)
-        self._on_done: Callable[[Host], None] | None = None
+        self._history: FileHistory | None = None
         self.ledger = NightLedger(state, case, self._host_done)
         self._pipeline = Pipeline(
             mapper=make_mapper(case, settings.alerts),
@@ -144,12 +145,13 @@ class Delivery:
             for old in (path, path.with_name(f"{path.name}.part"), manifest_path(path), *parts):
                 old.unlink(missing_ok=True)
 
-    def read(self, discovery: Discovery, on_done: Callable[[Host], None]) -> None:
-        """Read hosts; `on_done` is told each that is complete, within the transaction.
+    def read(self, discovery: Discovery, history: FileHistory) -> bool:
+        """Read hosts and note each that is complete, within the transaction; True when a log ended in the middle of a block.
 
         Raises SourceGone; what was written until then stays.
         """
-        self._on_done = on_done
+        self._history = history
+        self.ledger.cut.clear()
         try:
             self._pipeline.read(discovery)
         except SourceGone:
@@ -159,11 +161,12 @@ class Delivery:
             self.damaged = self.damaged or self.report.damaged
             self.report.files.clear()
             self.report.hosts.clear()
+        return bool(self.ledger.cut)
 
     def _host_done(self, host: Host, flush: Callable[[], bool]) -> None:
         """With sinks that acknowledge as they go, what arrived is safe now: the checkpoint moves."""
-        assert self._on_done is not None
-        self._on_done(host)
+        assert self._history is not None
+        self._history.note(host, self.number, frozenset(self.ledger.cut))
         if self._streaming and flush():
             self._commit()
             self.state.execute("BEGIN IMMEDIATE")

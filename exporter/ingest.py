@@ -4,11 +4,9 @@ A collection whose names, sizes and times are as they were when it was delivered
 that changed are read, from their start: the ids of their events say what is new. Incidents are told anew when they grew.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -19,8 +17,9 @@ from exporter.errors import ConfigurationError, EvidenceError, SourceGone
 from exporter.evidence import EvidenceFile, Tree, layouts
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.hosts import Discovery, Host, discover, open_tree
-from exporter.evidence.patience import HEAD_BYTES, Patience, PatientFile
+from exporter.evidence.patience import Patience, PatientFile
 from exporter.evidence.share import Collection, Unlisted, collections
+from exporter.file_history import FileHistory, Tell
 from exporter.job import computer_of
 from exporter.pipeline import Progress
 from exporter.report.run import RunReport
@@ -34,8 +33,8 @@ _STARVED = 10
 _MOMENT = 0.05
 _SLOWEST_BYTES = 1 << 20
 """A second, for finding out what a collection holds."""
-_GROWING = frozenset(("mplog",))
-"""Collectors whose files only grow at their end, so that another beginning means another file."""
+_CUT_SECONDS = 86_400
+"""How long a log that ends in the middle of a block may take to grow."""
 
 
 class Ingest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,16 +68,6 @@ class Night(msgspec.Struct, kw_only=True):
     problems: dict[str, str] = {}
     unsettled: dict[str, float] = {}
     lag_seconds: float = 0.0
-
-
-class Tell(Protocol):
-    """Who is told what happens: a level (`info`, `warning`, `error`), a word for programs, a sentence, facts."""
-
-    def __call__(self, level: str, action: str, message: str, **facts: object) -> None: ...
-
-
-_Row: TypeAlias = tuple[int | None, int | None, str, int, bytes]
-"""Size, time, host, length and hash of the beginning of a file when it was read."""
 
 
 class Ingester:
@@ -169,9 +158,9 @@ class Ingester:
 
     def _is_ready(self, item: Collection) -> bool:
         execute, now = self.state.execute, time.time()
-        row = execute("SELECT signature, since, changed, delivered FROM collections WHERE name = ?", (item.name,)).fetchone()
+        row = execute("SELECT signature, since, changed, delivered, cut_at FROM collections WHERE name = ?", (item.name,)).fetchone()
         if row is not None and row[0] == item.signature == row[3]:
-            return False
+            return _has_waited(row[4], now)
         since, changed, delivered = now, now, None
         if row is None:
             execute("INSERT INTO collections (name, signature, size, since, changed) VALUES (?, ?, ?, ?, ?)", _facts(item, now, now))
@@ -211,36 +200,38 @@ class Ingester:
         return FolderTree(collection.path, archives=False) if collection.folder else open_tree(collection.path)
 
     def _deliver(self, collection: Collection, found: Discovery, patience: Patience) -> None:
-        known = _known(self.state, collection.name)
-        rejected = found.rejected
-        hosts = list(self._hosts(collection, found, known, patience))
-        for case in dict.fromkeys(
-            [*(self._case(collection, host.name) for host in hosts), *([self._case(collection, None)] if rejected else [])]
-        ):
+        (cut_at,) = self.state.execute("SELECT cut_at FROM collections WHERE name = ?", (collection.name,)).fetchone()
+        as_it_is = not collection.folder or _has_waited(cut_at, time.time())
+        history = FileHistory(self.state, collection.name, self._tell, as_it_is=as_it_is)
+        hosts = list(self._hosts(collection, found, history, patience))
+        cases = [self._case(collection, host.name) for host in hosts] + [self._case(collection, None)] * bool(found.rejected)
+        rejected, cut = found.rejected, False
+        for case in dict.fromkeys(cases):
             delivery = self._delivery_for(case)
+            delivery.ledger.growing = not as_it_is
             of_case = tuple(host for host in hosts if self._case(collection, host.name) == case)
             delivery.report.evidence.append(collection.name)
-            delivery.read(Discovery(hosts=of_case, rejected=rejected), lambda host: self._host_done(collection, host, known))
+            cut = delivery.read(Discovery(hosts=of_case, rejected=rejected), history) or cut
             rejected = ()
-        self._gone(collection, found, known)
-        self.state.execute(
-            "UPDATE collections SET delivered = ?, delivered_at = ?, problem = NULL WHERE name = ?",
-            (collection.signature, time.time(), collection.name),
-        )
-        self.night.delivered += 1
+        history.tell_gone(found)
+        self._delivered(collection, cut=cut)
         self._tell("info", "collection-read", f"{collection.name}: {len(hosts)} host(s) read", collection=collection.name)
 
-    def _hosts(self, collection: Collection, found: Discovery, known: dict[tuple[str, str], _Row], patience: Patience) -> Iterator[Host]:
+    def _delivered(self, collection: Collection, *, cut: bool) -> None:
+        now = time.time()
+        values = (collection.signature, now, now if cut else None, collection.name)
+        self.state.execute("UPDATE collections SET delivered = ?, delivered_at = ?, cut_at = ?, problem = NULL WHERE name = ?", values)
+        self.night.delivered += 1
+
+    def _hosts(self, collection: Collection, found: Discovery, history: FileHistory, patience: Patience) -> Iterator[Host]:
         """Hosts with the files that changed; an archive that changed is read as a whole."""
-        for host in found.hosts:
-            name = self._spelled(host.name)
-            changed = [pair for pair in host.files if not collection.folder or not _same(pair[1], name, known.get((pair[1].path, pair[0])))]
-            for before in {known[file.path, of][2] for of, file in changed if (file.path, of) in known} - {name}:
-                text = f"{collection.name}: the host `{before}` is now known as `{name}`; its events are written again under this name"
-                self._tell("warning", "host-renamed", text, collection=collection.name)
+        for each in found.hosts:
+            host = msgspec.structs.replace(each, name=self._spelled(each.name))
+            changed = history.changed(host) if collection.folder else list(host.files)
+            history.tell_renamed(host, changed)
             if changed:
                 patient: list[tuple[str, EvidenceFile]] = [(of, PatientFile(file, patience)) for of, file in changed]
-                yield msgspec.structs.replace(host, name=name, files=tuple(patient))
+                yield msgspec.structs.replace(host, files=tuple(patient))
 
     def _spelled(self, host: str) -> str:
         """The name as it was spelled first: ids hold it."""
@@ -258,45 +249,6 @@ class Ingester:
         if self._delivery is None:
             self._delivery = Delivery(self.state, case, self._settings, self._progress)
         return self._delivery
-
-    def _host_done(self, collection: Collection, host: Host, known: dict[tuple[str, str], _Row]) -> None:
-        """Note how far each file was read, and what happened to it since the last time."""
-        assert self._delivery is not None
-        for name, file in host.files:
-            assert isinstance(file, PatientFile)
-            self._compare(collection.name, file, name, known.get((file.path, name)))
-            size = min(len(file.head), HEAD_BYTES)
-            values = (
-                collection.name,
-                file.path,
-                name,
-                host.name,
-                file.size,
-                file.modified_at,
-                size,
-                _digest(file.head),
-                self._delivery.number,
-            )
-            self.state.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", values)
-
-    def _compare(self, collection: str, file: PatientFile, collector: str, before: _Row | None) -> None:
-        if before is None:
-            return
-        size, _, _, head_size, head = before
-        where = f"{collection}: {file.path}"
-        if collector in _GROWING and _digest(file.head[:head_size]) != head:
-            self._tell("warning", "file-replaced", f"{where} was replaced: it begins differently", collection=collection, file=file.path)
-        elif size is not None and file.size is not None and file.size < size:
-            text = f"{where} was truncated from {size} to {file.size} bytes"
-            self._tell("warning", "file-truncated", text, collection=collection, file=file.path)
-
-    def _gone(self, collection: Collection, found: Discovery, known: dict[tuple[str, str], _Row]) -> None:
-        there = {(file.path, name) for host in found.hosts for name, file in host.files}
-        for path, name in sorted(known.keys() - there):
-            text = f"{collection.name}: {path} is not there any more (rotated or removed); what was read of it stays delivered"
-            self._tell("info", "file-gone", text, collection=collection.name, file=path)
-            values = (collection.name, path, name)
-            self.state.execute("UPDATE files SET gone = 1 WHERE collection = ? AND path = ? AND collector = ?", values)
 
     def _end_delivery(self) -> None:
         if self._delivery is None:
@@ -340,19 +292,8 @@ def _facts(item: Collection, since: float, changed: float) -> tuple[object, ...]
     return (item.name, item.signature, item.size, since, changed)
 
 
-def _known(state: State, collection: str) -> dict[tuple[str, str], _Row]:
-    rows: Sequence[tuple[Any, ...]] = state.execute(
-        "SELECT path, collector, size, modified, host, head_size, head FROM files WHERE collection = ? AND gone = 0", (collection,)
-    ).fetchall()
-    return {(path, collector): (size, modified, host, length, head) for path, collector, size, modified, host, length, head in rows}
-
-
-def _same(file: EvidenceFile, host: str, before: _Row | None) -> bool:
-    return before is not None and before[:3] == (file.size, file.modified_at, host)
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=8).digest()
+def _has_waited(cut_at: float | None, now: float) -> bool:
+    return cut_at is not None and not 0 <= now - cut_at < _CUT_SECONDS
 
 
 def _close(tree: Tree, patience: Patience) -> None:

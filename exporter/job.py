@@ -97,7 +97,8 @@ def run_job(job: Job, progress: Progress) -> RunReport:
 def _identity(job: Job) -> dict[str, Any]:
     """What makes two runs the same job."""
     evidence = [str(Path(path).resolve()) for path in job.evidence]
-    return {"evidence": evidence, "case": job.case, "to": job.to, "host": job.host, "engine": job.evtx_engine, "alerts": job.alerts}
+    to = [text if parse_target(text).path is None else f"{text} in {Path.cwd()}" for text in job.to]
+    return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "engine": job.evtx_engine, "alerts": job.alerts}
 
 
 def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunReport:
@@ -116,7 +117,9 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
     force = job.force or begun
     if job.manifest is not None:
         refuse_existing(job.manifest, force)
-    settings = SinkSettings(force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool)
+    settings = SinkSettings(
+        force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=Lock
+    )
     with discovered(job.evidence, job.host) as discovery:
         if ledger is not None:
             rest = ledger.rest(discovery.hosts)

@@ -13,7 +13,8 @@ from exporter.correlator.incident import Incident
 from exporter.correlator.spool import packed, unpacked
 from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Host
-from exporter.records import Record, event_id
+from exporter.file_history import FILE_ENDS, GROWING
+from exporter.records import Diagnostic, Record, event_id
 from exporter.state.checkpoint import State
 from exporter.state.ids import key
 from exporter.times import from_unix_ns, iso
@@ -23,7 +24,8 @@ class NightLedger:
     """The ledger of one delivery of `ingest`; everything it notes belongs to the transaction of that delivery.
 
     A record of an earlier night that can be part of an incident is offered to the correlator again, from the state, but not written again.
-    `done` is told a host whose files were read to the end.
+    `done` is told a host whose files were read to the end. While `growing` is set, what a log lacks at its end is not written: the paths of
+    such logs are in `cut`.
     """
 
     def __init__(self, state: State, case: str, done: Callable[[Host, Callable[[], bool]], None]) -> None:
@@ -32,6 +34,8 @@ class NightLedger:
         self._fresh: dict[bytes, str] = {}
         self._superseded: dict[str, set[str]] = {}
         self._host = ""
+        self.growing = False
+        self.cut: set[str] = set()
         self.new = 0
         self.known = 0
         self.by_source: Counter[str] = Counter()
@@ -49,6 +53,8 @@ class NightLedger:
 
     def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
         """New events; what the correlator holds is remembered, whether it was written before or not."""
+        if self._is_cut(record, record.incomplete):
+            return ()
         identity = event_id(self._case, record)
         short = key(identity)
         new = self._state.ids.add(identity)
@@ -64,6 +70,12 @@ class NightLedger:
             self.known += 1
             return ()
         return self._counted(at_once)
+
+    def _is_cut(self, record: Record, reason: str | None) -> bool:
+        cut = self.growing and reason is not None and record.collector in GROWING and FILE_ENDS in reason
+        if cut:
+            self.cut.add(record.source.path)
+        return cut
 
     def _hold(self, short: bytes, record: Record) -> None:
         self._held[short] = None
@@ -105,6 +117,8 @@ class NightLedger:
 
     def is_new(self, record: Record) -> bool:
         """A loss is told once, not every night."""
+        if isinstance(record.payload, Diagnostic) and self._is_cut(record, record.payload.reason):
+            return False
         new = self._state.ids.add(event_id(self._case, record))
         self.known += not new
         if new:

@@ -10,7 +10,8 @@ from exporter.cli import EXIT_CODES, exit_codes
 from exporter.cli.logs import LOGS
 from exporter.cli.progress import Silent
 from exporter.errors import ExporterError, SinkError
-from exporter.ingest import Ingest, Ingester, Night, Tell
+from exporter.file_history import Tell
+from exporter.ingest import Ingest, Ingester, Night
 from exporter.report.metrics import write_metrics
 
 _SUCCESS = "last_success"

@@ -34,10 +34,10 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE ids (id BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE collections (
   name TEXT PRIMARY KEY, signature BLOB NOT NULL, size INTEGER NOT NULL, since REAL NOT NULL, changed REAL NOT NULL,
-  delivered BLOB, delivered_at REAL, problem TEXT) WITHOUT ROWID;
+  delivered BLOB, delivered_at REAL, cut_at REAL, problem TEXT) WITHOUT ROWID;
 CREATE TABLE files (
   collection TEXT NOT NULL, path TEXT NOT NULL, collector TEXT NOT NULL, host TEXT NOT NULL, size INTEGER, modified INTEGER,
-  head_size INTEGER NOT NULL, head BLOB NOT NULL, delivery INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
+  head_size INTEGER NOT NULL, head BLOB NOT NULL, cut INTEGER NOT NULL, delivery INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (collection, path, collector)) WITHOUT ROWID;
 CREATE TABLE hosts (folded TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held (
@@ -155,7 +155,7 @@ class State:
         """Another version may decode held records differently, and read more out of a file: files are read once more, ids stay."""
         self.execute("DELETE FROM held")
         self.execute("DELETE FROM files")
-        self.execute("UPDATE collections SET delivered = NULL")
+        self.execute("UPDATE collections SET delivered = NULL, cut_at = NULL")
 
     def announce(self, case: str) -> tuple[int, str]:
         """The number and the name of the delivery that begins: of the one that was not finished, else new ones. Committed at once."""
