@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -69,8 +70,8 @@ class SinkSettings(msgspec.Struct, frozen=True):
 
     `force` replaces existing targets; `reproducible` leaves out what differs between two runs; `temporary_directory` is where timelines
     too large for memory are sorted (None: the folder of the target, where the result must fit anyway); `clock` gives ticks. `case` names
-    the default index, `spool` is where timelines wait for their upload. Waiting for a server is measured by `monotonic`, done by `sleep`
-    and spread by `random`.
+    the default index, `spool` is where timelines wait for their upload, each in a folder that `lock` keeps for one run.
+    Waiting for a server is measured by `monotonic`, done by `sleep` and spread by `random`.
     """
 
     force: bool = False
@@ -79,6 +80,7 @@ class SinkSettings(msgspec.Struct, frozen=True):
     clock: Callable[[], int] = wall_clock
     case: str = ""
     spool: Path = Path("timesketch-spool")
+    lock: Callable[[Path], AbstractContextManager[object]] = nullcontext
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random

@@ -1,7 +1,7 @@
 """What is to be uploaded, on the disk: the parts of one timeline in a folder of their own, with a journal.
 
-`<spool>/<timeline>-<digest>/`: parts `part-0001.jsonl`..., `part-manifest.json` (T11), `upload.json`. The digest is that of the parts, so
-the same evidence finds its folder again, and another export never overwrites one that is not delivered yet.
+`<spool>/<timeline>-<destination>/<digest>/`: parts `part-0001.jsonl`..., `part-manifest.json` (T11), `upload.json`. The digest is that of
+the parts, so the same evidence finds its folder again, and another export never overwrites one that is not delivered yet.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from exporter.sinks.timesketch_parts import write_parts
 JOURNAL = "upload.json"
 _STEM = "part.jsonl"
 _MANIFEST = "part-manifest.json"
+_NEW = "new-"
 
 
 class Part(msgspec.Struct):
@@ -77,33 +78,34 @@ class Spool:
 
 
 def make_folder(folder: Path) -> None:
-    """The spool itself, for this user only."""
+    """The folder of a destination, for this user only."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SinkRefused(f"the spool folder `{folder}` cannot be made: {error.strerror}") from error
 
 
-def fill(spool: Path, name: str, lines: Iterable[bytes], limits: tuple[int, int], server: str, timeline: str) -> Spool:
+def fill(spool: Path, lines: Iterable[bytes], limits: tuple[int, int], server: str, timeline: str) -> Spool:
     """Write the parts of at most `limits` (bytes, lines), or find the folder in which an earlier run left the same ones.
 
-    `lines` has at least one line; `name` is the beginning of the folder's name.
+    `lines` has at least one line. What a killed run left half written is removed: nobody else writes here.
     """
     try:
-        new = Path(tempfile.mkdtemp(prefix=f"{name}-new-", dir=spool))
+        for left in spool.glob(f"{_NEW}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=spool))
         try:
             write_parts(new / _STEM, lines, *limits, force=True)
             journal = Journal(server, timeline, msgspec.json.decode((new / _MANIFEST).read_bytes(), type=_Manifest).parts)
-            return _placed(spool, name, new, journal)
+            return _placed(spool, new, journal)
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise SinkUnavailable(f"the spool `{spool}` cannot be written: {error.strerror}") from error
 
 
-def _placed(spool: Path, name: str, new: Path, journal: Journal) -> Spool:
-    identity = hashlib.sha256("\0".join((journal.server, journal.timeline, *(part.sha256 for part in journal.parts))).encode("utf-8"))
-    folder = spool / f"{name}-{identity.hexdigest()[:16]}"
+def _placed(spool: Path, new: Path, journal: Journal) -> Spool:
+    folder = spool / hashlib.sha256(" ".join(part.sha256 for part in journal.parts).encode()).hexdigest()[:16]
     known = _read(folder / JOURNAL)
     if known is not None and [part.sha256 for part in known.parts] == [part.sha256 for part in journal.parts]:
         journal = known

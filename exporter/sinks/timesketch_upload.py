@@ -1,9 +1,13 @@
 """`timesketch:https://host?sketch=NAME&timeline=NAME`: the JSONL parts of `timesketch`, uploaded into one timeline."""
 
+import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, ClassVar
+
+import msgspec
 
 from exporter.errors import ConfigurationError, SinkUnavailable
 from exporter.records import Mapped
@@ -37,18 +41,22 @@ class TimesketchUpload:
         destination = Destination(_named(target, "sketch", settings.case), _named(target, "timeline", settings.case))
         self._limits = (target.number("part_bytes", PART_BYTES), target.number("part_lines", PART_LINES))
         self._keep = yes_or_no(target, "keep", default=False)
-        self._spool = Path(target.options.get("spool") or settings.spool)
         self._timeline_name = destination.timeline
         self._server = TimesketchServer(target)
+        self._spool = Path(target.options.get("spool") or settings.spool) / _folder(self._server.address, destination)
+        self._lock = settings.lock
+        self._held = contextlib.ExitStack()
         self._delivery = Delivery(self._server, destination, settings, target.number("patience", PATIENCE_SECONDS))
-        self._timeline = Timeline(str(self._spool / "x"), settings, Encoder().encode)
-        self._written = _Written(settings.temporary_directory)
+        temporary = settings.temporary_directory or self._spool
+        self._timeline = Timeline("-", msgspec.structs.replace(settings, temporary_directory=temporary), Encoder().encode)
+        self._written = _Written(temporary)
         self._delivered: Spool | None = None
         self._acknowledged = 0
 
     def check(self) -> None:
         """Log in, look at the sketch and the timeline, make the spool folder."""
         make_folder(self._spool)
+        self._held.enter_context(self._lock(self._spool))
         self._server.login()
         self._delivery.check()
 
@@ -63,8 +71,7 @@ class TimesketchUpload:
         """Write the parts, upload them, and wait until the server has indexed every row."""
         runs = self._timeline.runs
         if runs.count and self._delivered is None:
-            lines = runs.lines()
-            self._delivered = fill(self._spool, slug(self._timeline_name), lines, self._limits, self._server.address, self._timeline_name)
+            self._delivered = fill(self._spool, runs.lines(), self._limits, self._server.address, self._timeline_name)
             runs.close()
             self._server.close()
             self._server.login()  # the run may have lasted longer than the session
@@ -80,28 +87,29 @@ class TimesketchUpload:
 
     def close(self) -> list[str]:
         """The parts, where they are kept."""
-        self._server.close()
-        self._written.close()
         self._acknowledged = self._timeline.position
-        if self._delivered is None:
-            self._timeline.runs.close()
-            return []
-        if self._keep:
+        if self._delivered is not None and not self._keep:
+            self._delivered.remove_parts()
+        self._release()
+        if self._delivered is not None and self._keep:
             return [str(self._delivered.part(part)) for part in self._delivered.journal.parts]
-        self._delivered.remove_parts()
         return []
 
     def abort(self) -> None:
         """Parts that are complete stay in the spool."""
+        self._release()
+
+    def _release(self) -> None:
         self._server.close()
         self._written.close()
         self._timeline.runs.close()
+        self._held.close()
 
 
 class _Written:
     """The results that wait for the server, in a temporary file: `position rows id`, a line each."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: IO[str] | None = None
 
@@ -131,6 +139,12 @@ class _Written:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _folder(address: str, destination: Destination) -> str:
+    """A name for the folder of a destination, the same on every run."""
+    identity = hashlib.sha256("\0".join((address, *destination)).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{slug(destination.timeline)}-{identity[:8]}"
 
 
 def _named(target: SinkTarget, option: str, case: str) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import ConfigurationError, SinkError, SinkRefused, SinkUnavailable
-from exporter.sinks import timesketch_delivery
+from exporter.errors import ConfigurationError, LockHeld, SinkError, SinkRefused, SinkUnavailable
+from exporter.sinks import Sink, timesketch_delivery
 from exporter.sinks.targets import open_sink, parse_target
 from exporter.sinks.timesketch_server import TimesketchServer
+from exporter.state.lock import Lock
 from tests.servers.certificates import Authority, fingerprint, server_context
 from tests.servers.delivery import Clock, Delivered, deliver, settings
 from tests.servers.fake import RESET_AFTER, RESET_BEFORE
@@ -38,12 +39,12 @@ def send(server: FakeTimesketch, folder: Path, options: str = PARTS, records: li
 
 
 def journal(folder: Path) -> dict:
-    (path,) = folder.glob("*/upload.json")
+    (path,) = folder.glob("*/*/upload.json")
     return json.loads(path.read_text())
 
 
 def parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*/part-*.jsonl"))
+    return sorted(folder.glob("*/*/part-*.jsonl"))
 
 
 def ids(lines: list[bytes]) -> list[str]:
@@ -77,7 +78,7 @@ def test_the_same_export_again_sends_nothing_and_says_so(server: FakeTimesketch,
     again = send(server, tmp_path)
     assert (again.counts.written, again.counts.duplicate, again.error) == (0, 86, None)
     assert len(server.requests) == before
-    elsewhere = send(server, tmp_path / "another spool")
+    elsewhere = send(server, tmp_path.with_name("another spool"))
     assert (elsewhere.counts.duplicate, len(server.requests)) == (86, before), "the server says what it has, not our disk"
 
 
@@ -234,7 +235,7 @@ def test_another_export_is_kept_out_of_the_timeline_and_in_the_spool(server: Fak
     other = send(server, tmp_path, records=events(70))
     assert isinstance(other.error, SinkRefused)
     assert "holds another export" in str(other.error)
-    assert len(list(tmp_path.glob("*/upload.json"))) == 2, "neither replaces the other"
+    assert len(list(tmp_path.glob("*/*/upload.json"))) == 2, "neither replaces the other"
     assert send(server, tmp_path).error is None
     assert ids(server.all_rows) == EXPECTED
 
@@ -338,6 +339,30 @@ def test_missing_credentials_are_asked_for(missing: str, monkeypatch: pytest.Mon
     monkeypatch.delenv(f"DEFENDER_EXPORTER_TIMESKETCH_{missing}")
     with pytest.raises(ConfigurationError, match=f"DEFENDER_EXPORTER_TIMESKETCH_{missing}"):
         open_sink(parse_target("timesketch:http://host"), settings(Clock()))
+
+
+def test_only_one_run_at_a_time_uploads_a_timeline(server: FakeTimesketch, tmp_path: Path):
+    def opened(timeline: str) -> Sink:
+        return open_sink(parse_target(f"timesketch:{server.address}?spool={tmp_path}&timeline={timeline}"), settings(Clock(), lock=Lock))
+
+    first, second, other = opened("1"), opened("1"), opened("2")
+    first.check()
+    other.check()
+    with pytest.raises(LockHeld):
+        second.check()
+    first.abort()
+    second.check()
+    second.abort()
+    other.abort()
+
+
+def test_what_a_killed_run_left_half_written_is_removed(server: FakeTimesketch, tmp_path: Path):
+    send(server, tmp_path, f"{PARTS}&keep=yes")
+    (folder,) = tmp_path.iterdir()
+    (folder / "new-x").mkdir()
+    (folder / "new-x" / "part-0001.jsonl.part").write_bytes(b"half")
+    assert send(server, tmp_path, f"{PARTS}&keep=yes").error is None
+    assert [path.name for path in folder.iterdir() if path.name.startswith("new-")] == []
 
 
 def test_a_path_is_still_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

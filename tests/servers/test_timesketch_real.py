@@ -209,7 +209,7 @@ def wait_for(spool: Path, state: str) -> list[dict[str, Any]]:
     """The parts of the journal, once the second is in this state."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        for journal in spool.glob("*/upload.json"):
+        for journal in spool.glob("*/*/upload.json"):
             parts: list[dict[str, Any]] = json.loads(journal.read_bytes())["parts"]
             if parts[1]["state"] == state:
                 return parts
@@ -220,7 +220,7 @@ def wait_for(spool: Path, state: str) -> list[dict[str, Any]]:
 def test_a_mapping_conflict_is_not_complete(timesketch: Timesketch, tmp_path: Path):
     row = {"message": "m", "datetime": "2026-01-01T00:00:00.000000+00:00", "timestamp": 1767225600000000, "timestamp_desc": "x"}
     lines = [json.dumps({**row, "n": value}).encode() + b"\n" for value in (1, "no number")]
-    spool = fill(tmp_path, "x", iter(lines), (1 << 20, 10), timesketch.address, "conflict")
+    spool = fill(tmp_path, iter(lines), (1 << 20, 10), timesketch.address, "conflict")
     with pytest.raises(SinkUnavailable, match="1 out of 2 events imported"):
         Delivery(timesketch.server, Destination(f"conflict {timesketch.unique}", "conflict"), SinkSettings(), 60).deliver(spool)
     assert not spool.journal.complete
