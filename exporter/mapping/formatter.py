@@ -33,7 +33,7 @@ class Formatter:
     `used` names the attributes that the message depends on, helpers' inputs included.
     """
 
-    __slots__ = ("data_type", "message", "short_message", "short_source", "source", "used")
+    __slots__ = ("_same", "data_type", "message", "short_message", "short_source", "source", "used")
 
     def __init__(self, definition: Mapping[str, Any]) -> None:
         long, short = definition["message"], definition["short_message"]
@@ -44,8 +44,16 @@ class Formatter:
         self.short_message: Render = _render(
             definition, long if list(short) == [""] else short, "text if len(text) <= 80 else text[:77] + '...'"
         )
+        self._same = list(short) == [""]
         inputs = {item["input_attribute"] for key in HELPERS for item in definition.get(key) or ()}
         self.used: frozenset[str] = frozenset(filter(None, map(_name, long))) | inputs
+
+    def texts(self, attributes: Mapping[str, object]) -> tuple[str, str]:
+        """Message and short message; where both have the same pieces, these are rendered once."""
+        message = self.message(attributes)
+        if self._same:
+            return message, message if len(message) <= 80 else message[:77] + "..."
+        return message, self.short_message(attributes)
 
 
 def compile_formatter(definition: Mapping[str, Any]) -> Formatter:

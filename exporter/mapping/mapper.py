@@ -118,8 +118,10 @@ class MappedRecord:
         record, kind = self.record, self._kind
         raw = kind.compiled.attributes(record, record.payload, self.moment)
         attributes = cleaned_attributes(raw)
-        message = clean(kind.own.message(raw)) or kind.mapping.kind
-        short = clean(kind.own.short_message(raw)) or message
+        own, own_short = kind.own.texts(raw)
+        message = clean(own) or kind.mapping.kind
+        short = clean(own_short) or message
+        plaso, plaso_short = map(clean, kind.plaso.texts(raw))
         return [
             Row(
                 ticks=ticks,
@@ -127,8 +129,8 @@ class MappedRecord:
                 data_type=kind.plaso.data_type,
                 message=message,
                 short_message=short,
-                plaso_message=clean(kind.plaso.message(raw)),
-                plaso_short_message=clean(kind.plaso.short_message(raw)),
+                plaso_message=plaso,
+                plaso_short_message=plaso_short,
                 source_short=kind.plaso.short_source,
                 source_long=kind.plaso.source,
                 hostname=clean(record.host),

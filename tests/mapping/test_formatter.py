@@ -54,6 +54,14 @@ def test_an_empty_short_message_means_the_message():
     assert compile_formatter(definition(short_message=[""])).short_message({"path": "a"}) == "Path: a"
 
 
+@pytest.mark.parametrize("short", [[""], ["{path}"]])
+@pytest.mark.parametrize("path", ["a", "b" * 75, "c" * 100])
+def test_both_texts_together_are_the_same_as_each_alone(short, path):
+    both = compile_formatter(definition(short_message=short))
+    attributes = {"path": path, "count": 1}
+    assert both.texts(attributes) == (both.message(attributes), both.short_message(attributes))
+
+
 def test_helpers_write_attributes_before_pieces_are_rendered_and_leave_the_event_alone():
     helpers = {
         "boolean_helpers": [{"input_attribute": "on", "output_attribute": "on_text", "value_if_true": "on", "value_if_false": "off"}],
