@@ -25,6 +25,7 @@ from exporter.formats.evtx_chunks import (
     chunk_count,
     engine_file,
     is_chunk,
+    last_record_id,
     walk,
 )
 from exporter.formats.evtx_engine import Rendering, render
@@ -248,7 +249,7 @@ def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
     for chunk in read_chunks(stream, first):
         if not is_chunk(chunk.data) or _ZEROS.startswith(chunk.data):
             continue
-        last = max((record.id for record in walk(chunk.data).records), default=None)
+        last = last_record_id(chunk.data)
         if last is not None:
             newest = sorted([*newest, (last, chunk.data)], key=lambda pair: -pair[0])[:_NEWEST]
     for _, data in newest:

@@ -107,6 +107,16 @@ def walk(data: bytes) -> Walk:
     return Walk(data, records, gaps, max(ends, default=FIRST_RECORD), regular, header_sound, sound, limit)
 
 
+def last_record_id(data: bytes) -> int | None:
+    """The highest record id of a chunk: what a sound header says, else what a walk finds; None where there is no record."""
+    view = memoryview(data)
+    if len(data) == CHUNK and data[:8] == CHUNK_MAGIC and zlib.crc32(view[128:512], zlib.crc32(view[:120])) == _U32(data, 124)[0]:
+        last: int = struct.unpack_from("<Q", data, 32)[0]
+        if last < _GAP_ID:
+            return last
+    return max((record.id for record in walk(data).records), default=None)
+
+
 def _intact(data: bytes, position: int) -> Walked | None:
     """The record at `position`, if magic, size and the copy of the size agree."""
     if data[position : position + 4] != RECORD_MAGIC or position + _SMALLEST > len(data):
