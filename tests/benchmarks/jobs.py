@@ -14,6 +14,9 @@ from tests.conftest import PEERS, SHARED
 _OURS = (sys.executable, "-m", "exporter.cli", "export")
 _WHEEL = "import sys, evtx\nfor record in evtx.PyEvtxParser(sys.argv[1]).records_json(): pass"
 _WHEEL_COUNT = "import sys, evtx\nprint(sum(1 for record in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
+_WHEEL_FILTER = "import sys, evtx\nprint(sum('Windows Defender' in r['data'] for r in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
+_NO_FILTER = "import sys\nfrom exporter.formats.evtx import parse\nfor item in parse(open(sys.argv[1], 'rb'), prefilter=False): pass"
+_PYTHON_EVTX = "import sys\nfrom Evtx.Evtx import Evtx\nwith Evtx(sys.argv[1]) as log:\n    for record in log.records(): record.xml()"
 _DISSECT = "import sys\nfrom dissect.eventlog.evtx import Evtx\nfor record in Evtx(open(sys.argv[1], 'rb')):\n    dict(record)\n"
 
 
@@ -35,19 +38,74 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def evtx_ecs(folder: Path) -> list[Job]:
-    """Event logs to ECS NDJSON, against the bare `evtx` wheel and dissect.eventlog (goals S1 and S4)."""
+    """Event logs to ECS NDJSON, against the bare `evtx` wheel, dissect.eventlog and python-evtx (goals S1 and S4)."""
     jobs = []
-    for name, large, small in _logs(folder):
-        count, small_count = _count(large), _count(small)
-        peers = {"evtx wheel, iteration only": Peer((sys.executable, "-c", _WHEEL, str(large)), count, "ours / wheel <= 2.5")}
+    for name, large, small, least in _logs(folder):
+        count = _count(large)
+        peers = {
+            "evtx wheel, iteration only": Peer((sys.executable, "-c", _WHEEL, str(large)), count, "ours / wheel <= 2.5"),
+            "python-evtx": Peer((sys.executable, "-c", _PYTHON_EVTX, str(least)), _count(least), "python-evtx / ours >= 450"),
+        }
         if (python := PEERS / "dissect" / "bin" / "python").exists():
-            peers["dissect.eventlog"] = Peer((str(python), "-c", _DISSECT, str(small)), small_count, "dissect / ours >= 42")
-        ours = (*_OURS, str(large), "--case", "bench", "--to", f"ecs:{folder / 'out.ndjson'}", "--force", "--progress", "none")
-        jobs.append(Job(f"EVTX to ECS NDJSON, {name}", count, ours, peers))
+            peers["dissect.eventlog"] = Peer((str(python), "-c", _DISSECT, str(small)), _count(small), "dissect / ours >= 42")
+        jobs.append(Job(f"EVTX to ECS NDJSON, {name}", count, _export(folder, large, "ecs:out.ndjson"), peers))
     return jobs
 
 
-def _logs(folder: Path) -> list[tuple[str, Path, Path]]:
+def timelines(folder: Path) -> list[Job]:
+    """Timesketch JSONL and L2T CSV, against our own ECS NDJSON (goal S6)."""
+    jobs = []
+    for name, large, _, _ in _logs(folder):
+        count = _count(large)
+        ecs = {"our ECS NDJSON": Peer(_export(folder, large, "ecs:out.ndjson"), count, "ours / ECS <= 1.15")}
+        jobs += [
+            Job(f"EVTX to {sink.partition(':')[0]}, {name}", count, _export(folder, large, sink), ecs)
+            for sink in ("timesketch:out.jsonl", "l2tcsv:out.csv")
+        ]
+    return jobs
+
+
+def prefilter(folder: Path) -> list[Job]:
+    """A dense log of other providers, against rendering everything (goal S7)."""
+    tool, source = SHARED / "tools" / "make_evtx.py", SHARED / "data" / "evtx" / "damaged" / "sample-with-zero-data-size-event.evtx"
+    if not tool.exists():
+        return []
+    log = _grown(tool, source, folder / "other-128M.evtx", "128M")
+    count = _count(log)
+    peers = {
+        "evtx wheel and a text test": Peer((sys.executable, "-c", _WHEEL_FILTER, str(log)), count, "wheel / ours >= 7"),
+        "ours without the pre-filter": Peer((sys.executable, "-c", _NO_FILTER, str(log)), count, "without / with >= 7"),
+    }
+    return [Job("A log without Defender records", count, _export(folder, log, "ecs:out.ndjson"), peers)]
+
+
+def memory(folder: Path) -> list[Job]:
+    """Peak memory on 256 MiB beside that on 16 MiB: the same, and at most 40 MB (goal S14)."""
+    tool = SHARED / "tools" / "make_evtx.py"
+    if not tool.exists():
+        return []
+    source = SHARED / "data" / "evtx" / "win10-rathbun" / "Microsoft-Windows-Windows Defender%4Operational.evtx"
+    large, small = (_grown(tool, source, folder / f"log1-{size}.evtx", size) for size in ("256M", "16M"))
+    peers = {"ours, 16 MiB": Peer(_export(folder, small, "ecs:out.ndjson"), _count(small), "the same memory, <= 40 MB")}
+    return [Job("Memory on 256 MiB, everyday log", _count(large), _export(folder, large, "ecs:out.ndjson"), peers)]
+
+
+def start_up(folder: Path) -> list[Job]:
+    """The whole process on the smallest real log, against Python that imports the wheel (goal S15: at most 150 ms)."""
+    log = folder / "small.evtx"
+    if not log.exists():
+        write_evtx(log, _everyday())
+    peers = {"Python with the wheel": Peer((sys.executable, "-c", _WHEEL, str(log)), 1, "ours <= 150,000 µs")}
+    return [Job("Start-up, one record", 1, _export(folder, log, "ecs:out.ndjson"), peers)]
+
+
+def _export(folder: Path, log: Path, sink: str) -> tuple[str, ...]:
+    """Our command; `sink` has the name of a file in `folder`."""
+    name, _, file = sink.partition(":")
+    return (*_OURS, str(log), "--case", "bench", "--to", f"{name}:{folder / file}", "--force", "--progress", "none")
+
+
+def _logs(folder: Path) -> list[tuple[str, Path, Path, Path]]:
     """Real logs grown by the independent generator where it is there, else our synthetic ones."""
     sources = {
         "detections (server2022)": "evtx/server2022-aptsimulator/Microsoft-Windows-Windows Defender%4Operational.evtx",
@@ -55,11 +113,11 @@ def _logs(folder: Path) -> list[tuple[str, Path, Path]]:
     }
     tool = SHARED / "tools" / "make_evtx.py"
     if not tool.exists():
-        return [("synthetic", _synthetic(folder, 40_000), _synthetic(folder, 2_000))]
+        return [("synthetic", _synthetic(folder, 40_000), _synthetic(folder, 2_000), _synthetic(folder, 100))]
     made = []
     for number, (name, source) in enumerate(sources.items()):
-        paths = [_grown(tool, SHARED / "data" / source, folder / f"log{number}-{size}.evtx", size) for size in ("32M", "2M")]
-        made.append((name, paths[0], paths[1]))
+        paths = [_grown(tool, SHARED / "data" / source, folder / f"log{number}-{size}.evtx", size) for size in ("128M", "2M", "192K")]
+        made.append((name, paths[0], paths[1], paths[2]))
     return made
 
 
@@ -86,5 +144,11 @@ def _count(log: Path) -> int:
     return int(done.stdout)
 
 
-JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {"evtx-ecs": evtx_ecs}
+JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
+    "evtx-ecs": evtx_ecs,
+    "timelines": timelines,
+    "prefilter": prefilter,
+    "memory": memory,
+    "start-up": start_up,
+}
 """Name to what makes the jobs; a new benchmark is one line here."""

@@ -1,5 +1,6 @@
 """CPU seconds of whole commands, run in turn (A B A B …), because the speed of a shared machine drifts."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -50,24 +51,31 @@ def interleaved(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str,
     return {name: Figures(tuple(samples)) for name, samples in taken.items()}
 
 
+_RUNNER = """
+import json, os, sys
+null = os.open(os.devnull, os.O_RDWR)
+out = os.dup(1)
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)])
+_, status, usage = os.wait4(child, 0)
+os.write(out, json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss]).encode())
+"""
+"""A small process in between: a child's peak of memory begins with that of the process that started it."""
+
+
 def run(command: Sequence[str]) -> Sample:
-    """One run of a fresh process; its output is thrown away."""
+    """One run of a fresh process; its output is thrown away. The first word is the path of a program."""
     started, before = time.monotonic(), _children()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    error = process.stderr.read()
-    memory = None
-    if hasattr(os, "wait4"):
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime
-        memory = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
-    else:
-        process.wait()
-        cpu = _children() - before
-    if process.returncode not in (0, 4):
-        raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}: {error.decode(errors='replace')[-500:]}")
-    return Sample(cpu, time.monotonic() - started, memory)
+    spawned = hasattr(os, "posix_spawn")
+    words = [sys.executable, "-I", "-S", "-c", _RUNNER, *command] if spawned else list(command)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    wall, memory = time.monotonic() - started, None
+    code, cpu = done.returncode, _children() - before
+    if spawned and code == 0:
+        code, cpu, peak = json.loads(done.stdout)
+        memory = peak / (1024 if sys.platform != "darwin" else 1024 * 1024)
+    if code not in (0, 4):
+        raise RuntimeError(f"{' '.join(map(str, command))} ended with {code}: {done.stderr.decode(errors='replace')[-500:]}")
+    return Sample(cpu, wall, memory)
 
 
 def _children() -> float:
