@@ -93,6 +93,7 @@ FIELDS: Mapping[type[events.WindowsEvent], Mapping[str, str]] = {
         "targetfilename": "target_file",
         "targetfilehash": "target_hash",
     },
+    events.ConfigurationChange: {"oldvalue": "old_value", "newvalue": "new_value"},
     activity.HistoryChange: {"timestamp": "removed_entry"},
     activity.ThreatHashes: {"threatresourcepath": "path", "hashes": "hashes"},
     activity.Scan: {
@@ -153,7 +154,7 @@ FIELDS: Mapping[type[events.WindowsEvent], Mapping[str, str]] = {
         "reason": "reason",
         "configuration": "configuration",
     },
-    activity.TamperProtection: {"changedtype": "changed_type"},
+    activity.TamperProtection: {"changedtype": "changed_type", "value": "setting"},
     activity.EngineFailure: {"resource": "resource", "failuretypeindex": "failure_type_id"},
     activity.Expiry: {"reason": "reason", "expirationreason": "reason", "date": "expires", "expirationdate": "expires"},
 }

@@ -106,7 +106,13 @@ def _plain(name: str) -> str:
 
 def _value(data: Mapping[str, str], plain: str) -> str | None:
     """One value by its plain name."""
-    return next((value for name, value in data.items() if _plain(name) == plain), None)
+    name = _name(tuple(data), plain)
+    return None if name is None else data[name]
+
+
+@lru_cache(maxsize=1024)
+def _name(names: tuple[str, ...], plain: str) -> str | None:
+    return next((name for name in names if _plain(name) == plain), None)
 
 
 @lru_cache(maxsize=1024)
@@ -124,11 +130,12 @@ def _add_user(fields: dict[str, Any], data: Mapping[str, str]) -> None:
 def _add_threat(fields: dict[str, Any], data: Mapping[str, str]) -> None:
     fields["detection_id"] = guid(data.get("Detection ID"))
     fields["detected_at"] = _time(data.get("Detection Time"))
-    resources = split_path(fields.get("path"))
+    path = fields.get("path")
+    resources = split_path(path)
     fields["resources"] = resources
     fields["evidence_paths"] = tuple(resource.value for resource in resources)
     fields["file_path"] = file_path(resources)
-    if any(resource.schema.lower() == _COMMAND for resource in resources):
+    if path and _COMMAND in path.lower():
         _add_command(fields, resources)
 
 
@@ -140,17 +147,16 @@ def _add_command(fields: dict[str, Any], resources: tuple[Resource, ...]) -> Non
             return
 
 
-def _add_setting(fields: dict[str, Any], data: Mapping[str, str]) -> None:
-    setting = read_setting(_value(data, "oldvalue"), _value(data, "newvalue"))
+def _add_setting(fields: dict[str, Any], _: Mapping[str, str]) -> None:
+    setting = read_setting(fields.get("old_value"), fields.get("new_value"))
     fields["setting"], fields["old_value"], fields["new_value"] = setting.name, setting.old, setting.new
     fields["setting_kind"], fields["setting_target"], fields["target_type"] = setting.kind, setting.target, setting.target_type
     fields["new_number"] = number_of(setting.new) if setting.new else None
     fields["threat_id"], fields["rule_id"] = threat_of(setting), rule_of(setting)
 
 
-def _add_blocked_setting(fields: dict[str, Any], data: Mapping[str, str]) -> None:
-    name, fields["new_value"] = split_value(_value(data, "value"))
-    fields["setting"] = name
+def _add_blocked_setting(fields: dict[str, Any], _: Mapping[str, str]) -> None:
+    fields["setting"], fields["new_value"] = split_value(fields.get("setting"))
 
 
 def _add_duration(fields: dict[str, Any], data: Mapping[str, str]) -> None:
