@@ -77,7 +77,8 @@ class FileHistory:
         known = self._known.get((file.path, collector))
         if known is None:
             return
-        if collector in GROWING and _digest(file.head[: known.head_size]) != known.head:
+        comparable = collector in GROWING and len(file.head) >= known.head_size
+        if comparable and _digest(file.head[: known.head_size]) != known.head:
             self._say("warning", "file-replaced", f"{file.path} was replaced: it begins differently", file.path)
         elif known.size is not None and file.size is not None and file.size < known.size:
             self._say("warning", "file-truncated", f"{file.path} was truncated from {known.size} to {file.size} bytes", file.path)

@@ -1,9 +1,10 @@
 """A share in a test: the synthetic hosts in stages, nights over them, and what was delivered."""
 
+import contextlib
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,20 @@ def options(share: Path, **more: Any) -> Ingest:
     return msgspec.convert({"share": share, **given}, Ingest)
 
 
+@contextlib.contextmanager
+def ingester(share: Path, told: Told | None = None, **more: Any) -> Iterator[Ingester]:
+    """An ingester that is closed afterwards."""
+    made = Ingester(options(share, **more), told or Told(), Silent())
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 def night(share: Path, told: Told | None = None, **more: Any) -> Night:
     """One run."""
-    ingester = Ingester(options(share, **more), told or Told(), Silent())
-    try:
-        return ingester.run()
-    finally:
-        ingester.close()
+    with ingester(share, told, **more) as made:
+        return made.run()
 
 
 def delivered(out: Path) -> list[dict[str, Any]]:
