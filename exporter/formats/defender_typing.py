@@ -148,11 +148,23 @@ def _add_command(fields: dict[str, Any], resources: tuple[Resource, ...]) -> Non
 
 
 def _add_setting(fields: dict[str, Any], _: Mapping[str, str]) -> None:
-    setting = read_setting(fields.get("old_value"), fields.get("new_value"))
-    fields["setting"], fields["old_value"], fields["new_value"] = setting.name, setting.old, setting.new
-    fields["setting_kind"], fields["setting_target"], fields["target_type"] = setting.kind, setting.target, setting.target_type
-    fields["new_number"] = number_of(setting.new) if setting.new else None
-    fields["threat_id"], fields["rule_id"] = threat_of(setting), rule_of(setting)
+    fields.update(_setting(fields.get("old_value"), fields.get("new_value")))
+
+
+@lru_cache(maxsize=1024)
+def _setting(old: str | None, new: str | None) -> dict[str, Any]:
+    setting = read_setting(old, new)
+    return {
+        "setting": setting.name,
+        "old_value": setting.old,
+        "new_value": setting.new,
+        "setting_kind": setting.kind,
+        "setting_target": setting.target,
+        "target_type": setting.target_type,
+        "new_number": number_of(setting.new) if setting.new else None,
+        "threat_id": threat_of(setting),
+        "rule_id": rule_of(setting),
+    }
 
 
 def _add_blocked_setting(fields: dict[str, Any], _: Mapping[str, str]) -> None:
