@@ -39,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     to: tuple[str, ...]
     host: str | None = None
     evtx_engine: str = "evtx"
+    all_events: bool = False
+    cross_check: bool = False
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -69,6 +71,10 @@ def computer_of(file: EvidenceFile) -> str | None:
             return computer_name(stream)
     except (EvidenceError, FormatError, OSError):
         return None
+
+
+def _settings(job: Job) -> Settings:
+    return Settings(evtx_engine=job.evtx_engine, all_events=job.all_events, cross_check=job.cross_check)
 
 
 def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> Mapper:
@@ -109,7 +115,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
     spools = [spool, *(Path(given) for target in targets if (given := target.options.get("spool")))]
     _keep_out_of_evidence(job, [*paths, dead_letters, *spools])
     _keep_apart([*map(_place, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
-    report = RunReport(case=job.case, evidence=list(job.evidence))
+    report = RunReport(case=job.case, evidence=list(job.evidence), engine_differences=0 if job.cross_check else None)
     if ledger is not None and ledger.finished and (job.manifest is None or job.manifest.exists()):
         report.finished_before, report.finished_damaged = ledger.finished, ledger.damaged
         return report
@@ -133,7 +139,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
             mapper=mapper,
             sinks=sinks,
             dead_letters=letters,
-            settings=Settings(evtx_engine=job.evtx_engine),
+            settings=_settings(job),
             progress=progress,
             report=report,
             hashed=job.manifest is not None,

@@ -36,6 +36,7 @@ KINDS: dict[str, type[Payload]] = {
         defender_activity.EngineFailure,
         defender_activity.Expiry,
         defender_events.DefenderEvent,
+        defender_events.WindowsEvent,
         side_events.ServiceEvent,
         side_events.IpsecPolicy,
         mplog.Session,

@@ -220,6 +220,8 @@ class Pipeline:
 
     def _note(self, letter: DeadLetter) -> None:
         self.report.dead_letters += 1
+        if letter.stage == "cross-check":
+            self.report.engine_differences = (self.report.engine_differences or 0) + 1
         known = (letter.source, letter.reason)
         if known not in self._reasons and len(self._reasons) < _SHOWN_REASONS:
             place = letter.source if letter.offset is None else f"{letter.source}@{letter.offset}"

@@ -61,13 +61,14 @@ class Parsed(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Something that should have been a record and could not be read."""
+    """Something that should have been a record and could not be read; with no `units`, something else that is to be told of one."""
 
     offset: int | None
     reason: str
     excerpt: str = ""
     units: int = 1
     number: int | None = None
+    stage: str = "collect"
 
 
 class Tally(msgspec.Struct, frozen=True):

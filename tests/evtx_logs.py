@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.formats.evtx import parse
+from exporter.formats.evtx import Reading, parse
 from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.synthetic.evtx import Event, build_evtx
 
@@ -58,9 +58,9 @@ class Log(NamedTuple):
         return [item.payload.record_id for item in self.parsed]
 
 
-def read(data: bytes | Path, engine: str = "evtx", *, prefilter: bool = True) -> Log:
+def read(data: bytes | Path, engine: str = "evtx", **options: bool) -> Log:
     """Everything in a log; checks the sum rule."""
-    items: list[Item] = list(parse(BytesIO(data.read_bytes() if isinstance(data, Path) else data), engine, prefilter=prefilter))
+    items: list[Item] = list(parse(BytesIO(data.read_bytes() if isinstance(data, Path) else data), Reading(engine, **options)))
     *others, tally = items
     assert isinstance(tally, Tally)
     parsed = [item for item in others if isinstance(item, Parsed)]

@@ -94,7 +94,7 @@ class Recorder:
         return (Result(position, event.id, Outcome.WRITTEN),)
 
 
-def mapped(evidence: Path | Iterable[Path], folder: Path, host: str | None = None) -> list[Mapped]:
+def mapped(evidence: Path | Iterable[Path], folder: Path, host: str | None = None, **settings: Any) -> list[Mapped]:
     """Every record as the sinks see it, incidents and diagnostics too, mapped with a fixed clock; `folder` is for dead letters."""
     paths = [evidence] if isinstance(evidence, Path) else evidence
     recorder, report = Recorder(), RunReport(case="T1", evidence=[])
@@ -104,7 +104,7 @@ def mapped(evidence: Path | Iterable[Path], folder: Path, host: str | None = Non
             mapper=make_mapper("T1", now=NOW),
             sinks=[(recorder, SinkReport(name="recorder", target=""))],
             dead_letters=letters,
-            settings=Settings(),
+            settings=Settings(**settings),
             progress=Silent(),
             report=report,
             hashed=False,

@@ -28,6 +28,8 @@ from exporter.cli import options
 @click.option(
     "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
 )
+@click.option("--cross-check", is_flag=True, help="Decode every event log with both engines and tell where they differ (exit 4).")
+@click.option("--all-events", is_flag=True, help="Export the records of every channel, not only those of Defender.")
 @click.option(
     "--alerts",
     type=click.Choice(["incident", "detection", "none"]),

@@ -13,6 +13,8 @@ class Settings(msgspec.Struct, frozen=True):
     """What a user may say about reading."""
 
     evtx_engine: str = "evtx"
+    all_events: bool = False
+    cross_check: bool = False
 
 
 class Collector(Protocol):

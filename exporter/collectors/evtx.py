@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.evtx import parse
+from exporter.formats.evtx import Reading, parse
 from exporter.records import Item, Parsed
 from exporter.times import unix_microseconds
 
@@ -17,9 +17,9 @@ class EvtxCollector:
     tails: tuple[str, ...] = ("*.evtx",)
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
-        """The Defender records of one log; records of other providers are counted by provider and channel."""
+        """The Defender records of one log; records of other providers are counted by provider and channel, or emitted with `all_events`."""
         with file.open() as stream:
-            yield from parse(stream, settings.evtx_engine)
+            yield from parse(stream, Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check))
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`evtx`, channel, EventRecordID, SystemTime in microseconds, EventID: the same whichever engine rendered the record."""

@@ -104,7 +104,7 @@ def _tally(counts: FileCounts, tally: Tally) -> None:
 
 def _letter(collector: Collector, item: Rejected, source: Source, host: str) -> DeadLetter:
     return DeadLetter(
-        stage="collect",
+        stage=item.stage,
         reason=item.reason,
         source=source.path,
         host=host,

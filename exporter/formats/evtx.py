@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from exporter.errors import FormatError
+from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.defender_typing import type_event
 from exporter.formats.evtx_chunks import (
     CHUNK,
@@ -30,7 +31,7 @@ from exporter.formats.evtx_chunks import (
 )
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_normalize import Normalizer
-from exporter.formats.evtx_second import SECOND, SecondEngine
+from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import may_hold_side_events, type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
 
@@ -48,6 +49,23 @@ CHECK = "chunk-crc32"
 _VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
 _UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
 _FAILED = Integrity(Verdict.FAILED, CHECK)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How a log is read.
+
+    `prefilter` spares chunks without a trace of the provider the rendering; it changes nothing but the names under `unparsed`.
+    `all_events` makes every record a payload, those of other providers as WindowsEvent. `cross_check` has each record read by both engines
+    and tells where they differ.
+    """
+
+    engine: str = "evtx"
+    prefilter: bool = True
+    all_events: bool = False
+    cross_check: bool = False
+
+
+DEFAULT = Reading()
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -71,11 +89,8 @@ class Counts(msgspec.Struct):
         self.unparsed[kind if kind in self.unparsed or len(self.unparsed) < _KINDS else OTHER_PROVIDERS] += units
 
 
-def parse(stream: BinaryIO, engine: str = "evtx", *, prefilter: bool = True) -> Iterator[Item]:
-    """The Defender records of a log, what of it could not be read, and the tally.
-
-    `prefilter` spares chunks without a trace of the provider the rendering; it changes nothing but the names under `unparsed`.
-    """
+def parse(stream: BinaryIO, reading: Reading = DEFAULT) -> Iterator[Item]:
+    """The Defender records of a log and what of it could not be read, then the tally."""
     counts = Counts()
     header = _read(stream, FILE_HEADER)
     first = _read(stream, CHUNK)
@@ -84,7 +99,7 @@ def parse(stream: BinaryIO, engine: str = "evtx", *, prefilter: bool = True) -> 
         counts.seen += 1
         yield Rejected(0, reason, header[:16].hex())
     if len(header) == FILE_HEADER and (header[:8] == FILE_MAGIC or is_chunk(first)):
-        yield from _parse_chunks(stream, header, first, engine, prefilter, counts)
+        yield from _parse_chunks(stream, header, first, reading, counts)
     yield Tally(counts.seen, dict(counts.unparsed))
 
 
@@ -96,7 +111,7 @@ def _header_damage(header: bytes, first: bytes) -> str | None:
     return "the file header is damaged: wrong magic" if is_chunk(first) else "not an EVTX file"
 
 
-def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, engine: str, prefilter: bool, counts: Counts) -> Iterator[Item]:
+def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, reading: Reading, counts: Counts) -> Iterator[Item]:
     chunks, zeros = 0, []
     for chunk in read_chunks(stream, first):
         chunks = chunk.number + 1
@@ -105,7 +120,7 @@ def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, engine: str, pr
             continue
         yield from _empty(zeros, counts)
         zeros = []
-        yield from parse_chunk(chunk, engine, counts, prefilter=prefilter)
+        yield from parse_chunk(chunk, reading, counts)
     told = chunk_count(header)
     if told is not None and told > chunks:
         counts.seen += 1
@@ -134,7 +149,7 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     return data
 
 
-def parse_chunk(chunk: Chunk, engine: str, counts: Counts, *, prefilter: bool = True) -> Iterator[Item]:
+def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts) -> Iterator[Item]:
     """The Defender records of one chunk and its losses, in the order of the file; adds to `counts`."""
     if not is_chunk(chunk.data):
         counts.seen += 1
@@ -146,15 +161,38 @@ def parse_chunk(chunk: Chunk, engine: str, counts: Counts, *, prefilter: bool = 
     for gap in found.gaps:
         reason = f"chunk {chunk.number}: {gap.size} bytes are not a record"
         yield Rejected(chunk.offset + gap.offset, reason, chunk.data[gap.offset : gap.offset + 32].hex())
-    if prefilter and not may_hold_defender(found):
+    if reading.prefilter and not reading.all_events and not may_hold_defender(found):
         counts.leave(OTHER_PROVIDERS, len(found.records))
         return
     normalizer = Normalizer()
-    second = None if engine == SECOND else SecondEngine(found, normalizer)
-    for record, rendering in _paired(found, engine):
-        item = _item(chunk, found, record, rendering, normalizer, second, counts)
+    second = None if reading.engine == SECOND else SecondEngine(found, normalizer)
+    others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else {}
+    for record, rendering in _paired(found, reading.engine):
+        item = _item(chunk, found, record, rendering, normalizer, second, reading, counts)
         if item is not None:
             yield item
+        if reading.cross_check:
+            mine = _fields_or_error(record, rendering, normalizer)
+            for difference in differences(mine, others[record.offset], reading.engine):
+                if item is not None or _is_defender(others[record.offset]):
+                    yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
+
+
+def _fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
+    normalizer = Normalizer()
+    for record, rendering in _paired(found, engine):
+        yield record.offset, _fields_or_error(record, rendering, normalizer)
+
+
+def _fields_or_error(record: Walked, rendering: Rendering, normalizer: Normalizer) -> Fields:
+    try:
+        return _fields(record, rendering, normalizer, None)
+    except FormatError as error:
+        return error
+
+
+def _is_defender(fields: Fields) -> bool:
+    return not isinstance(fields, FormatError) and (fields["provider_name"] == PROVIDER or fields["provider_guid"] == PROVIDER_GUID)
 
 
 def may_hold_defender(found: Walk) -> bool:
@@ -200,6 +238,7 @@ def _item(
     rendering: Rendering,
     normalizer: Normalizer,
     second: SecondEngine | None,
+    reading: Reading,
     counts: Counts,
 ) -> Parsed | Rejected | None:
     raw = memoryview(chunk.data)[record.offset : record.offset + record.size]
@@ -209,12 +248,14 @@ def _item(
     except FormatError as error:
         return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
     integrity = _verdict(found, record)
-    if fields["provider_name"] != PROVIDER and fields["provider_guid"] != PROVIDER_GUID:
+    if not _is_defender(fields):
         side = type_side_event(fields)
         if side is not None:
             return Parsed(side, offset, hashlib.sha256(raw).hexdigest(), integrity, number=side.record_id)
         if integrity is _FAILED and _OWN.search(raw):
             return Rejected(offset, f"chunk {chunk.number}: its provider's name is damaged", raw[:32].hex(), number=record.id)
+        if reading.all_events:
+            return Parsed(WindowsEvent(**fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])
         counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
         return None
     return Parsed(type_event(fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])

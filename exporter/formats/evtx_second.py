@@ -1,15 +1,21 @@
-"""The second engine, asked for single records: those that the first one refuses."""
+"""Two engines beside each other: the second reads single records that the first refuses, and where they differ is told."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.errors import FormatError
 from exporter.formats.evtx_chunks import Walk, Walked, engine_file
+from exporter.formats.evtx_engine import ENGINES
 from exporter.formats.evtx_normalize import Normalizer
 
 if TYPE_CHECKING:
     from exporter.formats.evtx_python import Records
 
 SECOND = "python-evtx"
+CROSS_CHECK = "cross-check"
+_SHOWN = 100
+
+Fields: TypeAlias = "dict[str, Any] | FormatError"
 
 
 class SecondEngine:
@@ -32,3 +38,34 @@ class SecondEngine:
         except FormatError as error:
             raise FormatError(f"{refusal}; {SECOND}: {error}") from None
         return {**fields, "engine": SECOND}
+
+
+def other_engine(engine: str) -> str:
+    """The engine that checks this one."""
+    return next(name for name in ENGINES if name != engine)
+
+
+def differences(mine: Fields, theirs: Fields, engine: str) -> Iterator[str]:
+    """One sentence for each field that two engines read differently; `mine` is what `engine` read. Nothing where both refuse."""
+    other = other_engine(engine)
+    if isinstance(mine, FormatError) or isinstance(theirs, FormatError):
+        if not isinstance(theirs, FormatError):
+            yield f"only {other} reads it; {engine}: {mine}"
+        elif not isinstance(mine, FormatError):
+            yield f"only {engine} reads it; {other}: {theirs}"
+        return
+    flat, other_flat = _flat(mine), _flat(theirs)
+    for name in dict.fromkeys((*flat, *other_flat)):
+        if flat.get(name) != other_flat.get(name):
+            yield f"engines differ in {name}: {engine} {_shown(flat, name)}, {other} {_shown(other_flat, name)}"
+    if list(mine["data"]) != list(theirs["data"]) and mine["data"].keys() == theirs["data"].keys():
+        yield "engines differ in the order of the Data elements"
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    values = {name: value for name, value in fields.items() if name != "data"}
+    return values | {f"data.{name}": value for name, value in fields["data"].items()}
+
+
+def _shown(values: dict[str, Any], name: str) -> str:
+    return repr(values[name])[:_SHOWN] if name in values else "nothing"

@@ -67,6 +67,7 @@ class RunReport(msgspec.Struct, kw_only=True):
     incidents: list[IncidentLine] = []
     sinks: list[SinkReport] = []
     dead_letters: int = 0
+    engine_differences: int | None = None
     dead_letter_file: str | None = None
     reasons: dict[str, int] = {}
     untimed: int = 0

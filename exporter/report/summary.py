@@ -74,6 +74,9 @@ def _sinks(report: RunReport) -> Iterator[str]:
 
 
 def _losses(report: RunReport) -> Iterator[str]:
+    if report.engine_differences is not None:
+        yield ""
+        yield f"EVTX engines compared: {report.engine_differences} difference(s)"
     if report.dead_letters:
         yield ""
         yield f"Damaged or rejected: {report.dead_letters}, explained in {report.dead_letter_file}"

@@ -347,3 +347,53 @@ def test_the_newest_record_is_found_in_any_chunk() -> None:
 def test_a_log_that_cannot_be_read_names_no_host() -> None:
     for data in (b"", b"x" * 10, b"x" * 200_000, bytes(log_of(3))[:HEADER]):
         assert computer_name(io.BytesIO(data)) is None
+
+
+class TestAllEvents:
+    def test_records_of_other_providers_become_generic_events(self) -> None:
+        mixed = [*events(2), *(event for event in events(4, provider="Other", provider_guid=None, channel="App") if event.record_id > 2)]
+        log = read(build_evtx(mixed), all_events=True)
+        assert [item.payload.kind for item in log.parsed] == [*["evtx_configuration_change"] * 2, *["windows_event"] * 2]
+        assert (log.parsed[3].payload.provider_name, log.parsed[3].payload.channel) == ("Other", "App")
+        assert log.parsed[3].payload.data["N"] == "4"
+        assert log.tally.unparsed == {}
+
+    def test_chunks_without_a_trace_of_defender_are_read(self) -> None:
+        assert len(read(log_of(100, provider="Other", provider_guid=None, channel="App"), all_events=True).parsed) == 100
+
+
+class TestCrossCheck:
+    def test_engines_that_agree_say_nothing(self) -> None:
+        assert read(log_of(70), cross_check=True) == read(log_of(70))
+
+    @EACH_ENGINE
+    def test_a_difference_is_told_by_field_and_changes_no_record(self, engine: str) -> None:
+        """The wheel ends a text at its first NUL."""
+        data = log_of(3)
+        place = data.index("HKLM".encode("utf-16-le"), record_offsets(data)[1])
+        data[place + 8 : place + 10] = bytes(2)
+        seal(data)
+        plain, checked = read(data, engine), read(data, engine, cross_check=True)
+        assert (checked.parsed, checked.tally) == (plain.parsed, plain.tally)
+        (difference,) = checked.rejected
+        assert (difference.offset, difference.number) == (record_offsets(data)[1], 2)
+        assert (difference.units, difference.stage) == (0, "cross-check")
+        assert difference.reason.startswith(f"engines differ in data.New Value: {engine} 'HKLM")
+        assert "evtx 'HKLM'" in difference.reason
+
+    def test_records_of_other_providers_are_compared_where_they_are_exported(self) -> None:
+        mixed = [*events(1), *(event for event in events(2, provider="Other", provider_guid=None, channel="App") if event.record_id > 1)]
+        data = bytearray(build_evtx(mixed))
+        place = data.rindex("HKLM".encode("utf-16-le"))
+        data[place + 8 : place + 10] = bytes(2)
+        seal(data)
+        assert read(data, cross_check=True).rejected == []
+        assert [item.number for item in read(data, cross_check=True, all_events=True).rejected] == [2]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_engines_agree_on_every_field_of_the_samples(shared_data: Path, name: str) -> None:
+    reasons = {item.reason for item in read(shared_data / "evtx" / name, cross_check=True).rejected}
+    alone = {"only evtx reads it; python-evtx: python-evtx cannot read a record without a template"}
+    assert reasons == (alone if name == FORWARDED else set())

@@ -37,6 +37,17 @@ THREAT = {
     "Error Code": "0x00000000",
 }
 
+OF_ANOTHER_CHANNEL = Event(
+    event_id=4624,
+    record_id=99,
+    created_at=MOMENT,
+    level=0,
+    provider="Microsoft-Windows-Security-Auditing",
+    provider_guid="54849625-5478-4994-A5BA-3E3B0328C30D",
+    channel="Security",
+    data={"TargetUserName": "ana", "LogonType": "3"},
+)
+
 
 def synthetic_host(folder: Path, _samples: Path) -> None:
     """The workstation of the synthetic case with its first incident: event log, MPLog, quarantine, history."""
@@ -126,6 +137,7 @@ def event_kinds(folder: Path, _samples: Path) -> None:
     ]
     write_evtx(folder / "events.evtx", events)
     write_evtx(folder / "every-id.evtx", defender_events.every_event())
+    write_evtx(folder / "security.evtx", [OF_ANOTHER_CHANNEL])
     write_evtx(folder / "System.evtx", defender_events.side_events())
     (folder / "damaged.evtx").write_bytes(b"ElfFile\0" + bytes(24))
 
