@@ -5,11 +5,9 @@ and each stretch of bytes that should hold records and could not be walked, as o
 """
 
 import hashlib
-import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO
-from uuid import UUID
 
 import msgspec
 
@@ -30,18 +28,13 @@ from exporter.formats.evtx_chunks import (
     walk,
 )
 from exporter.formats.evtx_engine import Rendering, render
+from exporter.formats.evtx_filter import PROVIDER, PROVIDER_GUID, may_hold_defender, names_defender
 from exporter.formats.evtx_normalize import Normalizer
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
-from exporter.formats.side_events import may_hold_side_events, type_side_event
+from exporter.formats.side_events import type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
 
-PROVIDER = "Microsoft-Windows-Windows Defender"
-PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 OTHER_PROVIDERS = "other providers"
-_GUID_BYTES = UUID(PROVIDER_GUID).bytes_le
-# by `re`: bytes.find is several times slower on UTF-16
-_NAME = re.compile(re.escape(PROVIDER.encode("utf-16-le")))
-_OWN = re.compile(_NAME.pattern + b"|" + re.escape(_GUID_BYTES))
 _ZEROS = bytes(CHUNK)
 _KINDS = 200
 _NEWEST = 4
@@ -195,14 +188,6 @@ def _is_defender(fields: Fields) -> bool:
     return not isinstance(fields, FormatError) and (fields["provider_name"] == PROVIDER or fields["provider_guid"] == PROVIDER_GUID)
 
 
-def may_hold_defender(found: Walk) -> bool:
-    """False where neither the provider's GUID nor its name stands in a chunk, nor what tells of a side event."""
-    data, end = found.data, found.end
-    if data.find(_GUID_BYTES, FIRST_RECORD, end) >= 0 or _NAME.search(data, FIRST_RECORD, end):
-        return True
-    return may_hold_side_events(found, FIRST_RECORD)
-
-
 def _paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
     """Every record of the walk with what the engine made of it; both go through the chunk in the same order."""
     records = found.records
@@ -252,7 +237,7 @@ def _item(
         side = type_side_event(fields)
         if side is not None:
             return Parsed(side, offset, hashlib.sha256(raw).hexdigest(), integrity, number=side.record_id)
-        if integrity is _FAILED and _OWN.search(raw):
+        if integrity is _FAILED and names_defender(raw):
             return Rejected(offset, f"chunk {chunk.number}: its provider's name is damaged", raw[:32].hex(), number=record.id)
         if reading.all_events:
             return Parsed(WindowsEvent(**fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])

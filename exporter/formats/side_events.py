@@ -8,19 +8,17 @@ Microsoft-Windows-Security-Auditing   5460   Policy: the local registry IPsec po
 Microsoft Antimalware                 as Defender's own, values without names (System Center Endpoint Protection, Security Essentials)
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.defender_typing import type_event
-from exporter.formats.evtx_chunks import Walk
 
 SERVICE = "WinDefend"
 LEGACY = "Microsoft Antimalware"
-_SERVICE_CODE = SERVICE.encode("utf-16-le").hex().upper()
+SERVICE_CODE = SERVICE.encode("utf-16-le").hex().upper()
+"""As the Binary element of 7036 is rendered."""
 _SUCCESS = "0x8020000000000000"
-_TEMPLATES = slice(384, 512)
 
 
 class ServiceEvent(WindowsEvent, frozen=True, kw_only=True):
@@ -57,7 +55,7 @@ def _service(fields: dict[str, Any], data: Mapping[str, str]) -> WindowsEvent | 
 
 
 def _is_service(value: str) -> bool:
-    return value == SERVICE or value.startswith((_SERVICE_CODE, _SERVICE_CODE.lower()))
+    return value == SERVICE or value.startswith((SERVICE_CODE, SERVICE_CODE.lower()))
 
 
 _SERVICE_FIELDS: Mapping[int, tuple[str, Mapping[str, str]]] = {
@@ -83,27 +81,3 @@ _MAKERS: Mapping[str, Callable[[dict[str, Any], Mapping[str, str]], WindowsEvent
     "Microsoft-Windows-Security-Auditing": _security,
     LEGACY: _legacy,
 }
-
-
-def _utf16(text: str) -> Callable[..., re.Match[bytes] | None]:
-    # by `re`: bytes.find is several times slower on UTF-16
-    return re.compile(re.escape(text.encode("utf-16-le"))).search
-
-
-_NATIVE = (
-    _utf16(SERVICE),
-    _utf16(LEGACY),
-    # values of System: EventID 5460, no Qualifiers, Keywords of an audit success
-    re.compile(re.escape(bytes.fromhex("5415 0000 0000000000002080"))).search,
-)
-_TEXT = (_utf16(_SERVICE_CODE), _utf16(_SERVICE_CODE.lower()), _utf16("5460"))
-"""Forwarded events have all values as text, and no templates."""
-
-
-def may_hold_side_events(found: Walk, first: int) -> bool:
-    """False for a chunk with no trace of them; `first` is the offset of its first record."""
-    if any(search(found.data, first, found.end) for search in _NATIVE):
-        return True
-    if found.header_sound and any(found.data[_TEMPLATES]):
-        return False
-    return any(search(found.data, first, found.end) for search in _TEXT)

@@ -8,9 +8,10 @@ import pytest
 
 from exporter.formats.defender_events import ConfigurationChange, Detection
 from exporter.formats.defender_fields import POSITIONS
-from exporter.formats.evtx import OTHER_PROVIDERS, may_hold_defender
+from exporter.formats.evtx import OTHER_PROVIDERS
 from exporter.formats.evtx_chunks import walk
 from exporter.formats.evtx_engine import ENGINES
+from exporter.formats.evtx_filter import may_hold_defender
 from exporter.formats.side_events import IpsecPolicy, ServiceEvent
 from exporter.synthetic.evtx import Event, build_evtx
 from tests.defender_events import DATA, side_events
