@@ -25,7 +25,7 @@ demo: $(STAMP) ## a synthetic case exported; EVIDENCE=/path uses your own folder
 	$(BIN)/defender-exporter demo $(DEMO) --force $(if $(EVIDENCE),--evidence "$(EVIDENCE)")
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n auto $(TESTS)
 
 lint: $(STAMP) ## style, format, types, floors
 	$(BIN)/ruff check .

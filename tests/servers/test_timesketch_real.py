@@ -8,23 +8,25 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporter.errors import SinkUnavailable
+from exporter.errors import LockHeld, SinkUnavailable
 from exporter.sinks import timesketch_delivery
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timesketch_delivery import Delivery, Destination
 from exporter.sinks.timesketch_server import TimesketchServer
 from exporter.sinks.timesketch_spool import fill
+from exporter.state.lock import Lock
 from tests.cli.run import ENVIRONMENT, command
 from tests.conftest import missing
 from tests.line import FILES, Exported, export
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("timesketch")]
+pytestmark = pytest.mark.servers
 SAMPLES = ("evtx", "mplog", "quarantine", "detection_history")
 SIGMA_NAMES = ("Path", "SourceName", "ThreatName", "NewValue", "OldValue", "Value", "ProcessName", "Feature_Name", "Reason")
 START_SECONDS = 400
@@ -95,15 +97,54 @@ def timesketch(shared_tools: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     serve = shared_tools / "servers" / "serve-timesketch"
     if not serve.exists():
         missing(f"{serve}", "servers")
-    data = tmp_path_factory.mktemp("timesketch")
-    start = [sys.executable, serve, "start", "--data", data, "--opensearch", "opensearch3"]
-    done = subprocess.run(start, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
     try:
-        if done.returncode:
-            missing(f"Timesketch does not start: {done.stderr.strip()[-500:]}", "servers")
-        yield Timesketch(*done.stdout.split())
+        yield Timesketch(*joined(shared, serve))
     finally:
-        subprocess.run([sys.executable, serve, "stop", "--data", data], capture_output=True, timeout=60, check=False)
+        left(shared, serve)
+
+
+def joined(shared: Path, serve: Path) -> list[str]:
+    """Address, user, password and index of the server that all workers of this run share; the first one starts it."""
+    users = shared / "timesketch-users"
+    with locked(shared):
+        if not users.exists():
+            start = [sys.executable, serve, "start", "--data", shared / "timesketch", "--opensearch", "opensearch3"]
+            done = subprocess.run(start, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+            if done.returncode:
+                missing(f"Timesketch does not start: {done.stderr.strip()[-500:]}", "servers")
+            users.write_text(done.stdout)
+        with users.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return users.read_text().splitlines()[0].split()
+
+
+def left(shared: Path, serve: Path) -> None:
+    """The last worker stops it."""
+    users = shared / "timesketch-users"
+    with locked(shared):
+        lines = [line for line in users.read_text().splitlines() if line != str(os.getpid())] if users.exists() else []
+        if len(lines) > 1:
+            users.write_text("\n".join(lines) + "\n")
+            return
+        users.unlink(missing_ok=True)
+        stop = [sys.executable, serve, "stop", "--data", shared / "timesketch"]
+        subprocess.run(stop, capture_output=True, timeout=60, check=False)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait for the other workers."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with Lock(folder):
+                yield
+                return
+        except LockHeld:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
 
 @pytest.fixture(autouse=True)
