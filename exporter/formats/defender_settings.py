@@ -10,12 +10,10 @@ The paths begin with `HKLM\SOFTWARE\[Policies\]Microsoft\Windows Defender\`, or 
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.formats.evtx_normalize import guid, number_of
 
-_SHORT = 400
 _UNSET = ("Default\\", "N/A\\")
 _HEX_VALUE = re.compile(r"(.*) = (0x[0-9A-Fa-f]+)", re.DOTALL)
 _MEANING = re.compile(
@@ -50,10 +48,6 @@ class Setting(NamedTuple):
 
 def read_setting(old: str | None, new: str | None) -> Setting:
     """The setting that two values of an event 5007 speak of."""
-    return (_known if len(old or "") + len(new or "") <= _SHORT else _read)(old, new)
-
-
-def _read(old: str | None, new: str | None) -> Setting:
     name, old_value, new_value = split_setting(old, new)
     match = _MEANING.search(name) if name else None
     if match is None:
@@ -66,10 +60,6 @@ def _read(old: str | None, new: str | None) -> Setting:
     before, after = _is_set(old), _is_set(new)
     change = "changed" if before and after else "added" if after else "removed"
     return Setting(name, old_value, new_value, f"exclusion-{change}", target, found)
-
-
-_known = lru_cache(maxsize=1024)(_read)
-"""The same few settings change again and again."""
 
 
 def threat_of(setting: Setting) -> int | None:

@@ -11,25 +11,17 @@ from typing import Any, NamedTuple, get_type_hints
 from exporter.formats import defender_activity as activity
 from exporter.formats.defender_events import ConfigurationChange, DefenderEvent, ThreatEvent, WindowsEvent
 from exporter.formats.defender_fields import CLASSES, COMMON, FIELDS, POSITIONS, THREAT
+from exporter.formats.defender_paths import split_path
 from exporter.formats.defender_settings import read_setting, rule_of, split_value, threat_of
 from exporter.formats.evtx_normalize import guid, iso_ticks, number_of
 from exporter.formats.mplog_lines import internal_command_line
 from exporter.formats.resources import Resource, file_path
 
-_SCHEMES = (
-    "file|containerfile|process|behavior|internalbehavior|webfile|webscript|regkey|regkeyvalue|runkey|service|driver|startup|folder"
-    "|taskscheduler|amsi|amsiuac|wmi|cmdline|internalcmdline|queryfile|queryfilertsig|bho|clsid|typelib|uninstall|firewallbypass"
-    "|shellopencmd|ieaddon|iemenuext|iesearchurl|rootcert|hostsfile|lsp|winlogon|appinitdll|boot|mbr|uefi"
-)
-"""Resource types of the EVTX, MPLog and DetectionHistory samples, and others that public resource lists name."""
-_KNOWN = frozenset(_SCHEMES.split("|"))
-_SCHEME = re.compile(rf"({_SCHEMES}):(_?)", re.IGNORECASE)
-_NEXT = re.compile(rf"; ?(?=(?:{_SCHEMES}):_)", re.IGNORECASE)
-_NEXT_BARE = re.compile(rf"; ?(?=(?:{_SCHEMES}):)", re.IGNORECASE)
 _HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Fa-f])")
 _HASHES = {32: "md5", 40: "sha1", 64: "sha256"}
 _GUIDS = frozenset(("scan_id", "rule_id"))
 _NEVER = 0xFFFFFFFF
+_SHORT = 400
 _COMMAND = "internalcmdline"
 
 
@@ -148,7 +140,10 @@ def _add_command(fields: dict[str, Any], resources: tuple[Resource, ...]) -> Non
 
 
 def _add_setting(fields: dict[str, Any], _: Mapping[str, str]) -> None:
-    fields.update(_setting(fields.get("old_value"), fields.get("new_value")))
+    old, new = fields.get("old_value"), fields.get("new_value")
+    # a log repeats few settings; long values are not kept
+    short = len(old or "") + len(new or "") <= _SHORT
+    fields.update((_setting if short else _setting.__wrapped__)(old, new))
 
 
 @lru_cache(maxsize=1024)
@@ -226,27 +221,3 @@ def _time(text: str | None) -> int | None:
         return iso_ticks(text)[0] if text else None
     except (ValueError, OverflowError):
         return None
-
-
-def split_path(path: str | None) -> tuple[Resource, ...]:
-    """The resources of a `Path`: `<scheme>:_<value>`, joined by `; `. A value may hold `; ` itself, so only a known scheme begins the next.
-
-    A text without a scheme is one resource with an empty scheme. Platforms before 4.x write `<scheme>:<value>;`.
-    """
-    if not path:
-        return ()
-    scheme, mark, value = path.partition(":_")
-    if mark and ";" not in value and scheme.lower() in _KNOWN:
-        return (Resource(scheme, value),)
-    first = _SCHEME.match(path)
-    if first is None:
-        return (Resource("", path),)
-    bare = not first[2]
-    parts = (_NEXT_BARE if bare else _NEXT).split(path)
-    return tuple(_resource(part.removesuffix(";") if bare else part) for part in parts)
-
-
-def _resource(text: str) -> Resource:
-    scheme = _SCHEME.match(text)
-    assert scheme is not None
-    return Resource(scheme[1], text[scheme.end() :])

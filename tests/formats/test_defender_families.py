@@ -213,6 +213,12 @@ def test_a_change_of_a_rule_has_its_number() -> None:
     assert (change.rule_id, change.new_number, change.threat_id) == (GUID, 6, None)
 
 
+def test_a_long_value_is_read_as_a_short_one_is() -> None:
+    long = "C:\\" + "x" * 5000
+    change = typed(5007, {"Old Value": "", "New Value": f"{HKLM}Exclusions\\Paths\\{long} = 0x0"})
+    assert (change.setting_kind, change.setting_target, change.new_value) == ("exclusion-added", long, "0x0")
+
+
 def test_a_coded_command_line_gives_the_signature_and_a_missing_threat_id() -> None:
     story = Story(threat_id=2147519003, threat_name="X", resources=[], detected_at=1, sig_seq=0x0555DC2DDDB0)
     path = f"CmdLine:_cmd /c x; internalCmdLine:_{internal_command_line(story, 'cmd', '/c x')}"

@@ -21,8 +21,9 @@ from exporter.formats.defender_events import (
     WindowsEvent,
 )
 from exporter.formats.defender_fields import CLASSES
+from exporter.formats.defender_paths import split_path
 from exporter.formats.defender_settings import split_setting
-from exporter.formats.defender_typing import split_path, type_event
+from exporter.formats.defender_typing import type_event
 from exporter.formats.resources import Resource
 from exporter.times import from_iso
 from tests.evtx_logs import read
