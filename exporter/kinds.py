@@ -1,7 +1,16 @@
 """Every record kind and its payload class: the one list that mapping, spool and tests go by."""
 
 from exporter.correlator.incident import Incident
-from exporter.formats import defender_activity, defender_events, detection_history, mplog, quarantine, resource_data, side_events
+from exporter.formats import (
+    defender_activity,
+    defender_events,
+    detection_history,
+    etl_records,
+    mplog,
+    quarantine,
+    resource_data,
+    side_events,
+)
 from exporter.records import Diagnostic, Payload
 
 KINDS: dict[str, type[Payload]] = {
@@ -46,6 +55,10 @@ KINDS: dict[str, type[Payload]] = {
         mplog.ThreatActions,
         mplog.ResourceScan,
         detection_history.DetectionHistory,
+        etl_records.EtwTrace,
+        etl_records.EtwEvent,
+        etl_records.EtwAmsi,
+        etl_records.EtwMessage,
         Incident,
         Diagnostic,
     )

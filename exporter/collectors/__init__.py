@@ -13,6 +13,7 @@ class Settings(msgspec.Struct, frozen=True):
     """What a user may say about reading."""
 
     evtx_engine: str = "evtx"
+    etl_strings: bool = False
     all_events: bool = False
     cross_check: bool = False
 
@@ -38,5 +39,6 @@ COLLECTORS: dict[str, str] = {
     "evtx": "exporter.collectors.evtx:EvtxCollector",
     "mplog": "exporter.collectors.mplog:MplogCollector",
     "detection_history": "exporter.collectors.detection_history:DetectionHistoryCollector",
+    "etw": "exporter.collectors.etw:EtwCollector",
 }
 """Name to `module:class`, imported when used; a new collector is one line here."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from exporter.synthetic import case_artifacts, case_events, case_fields
+from exporter.synthetic import case_artifacts, case_events, case_fields, case_traces
 from exporter.synthetic.case_artifacts import Dice, Moment
 from exporter.synthetic.case_events import CaseEvent
 from exporter.synthetic.case_hosts import HOSTS
@@ -64,6 +64,8 @@ class _Host:
                 self._history(incident, moment, told)
         self._event_log()
         self._mplog()
+        if self._host.traced:
+            self._traces()
         for told in self._incidents:
             if not told["members"]["evtx"] and not told["members"]["detection_history"]:
                 told["detection_id"] = None
@@ -191,6 +193,20 @@ class _Host:
         kinds = {kind: count for kind, count in written["kinds"].items() if kind.startswith("mplog_")}
         last = max([moment.action_at for moment in self._moments] + self._sessions)
         self._add(path, last, kinds, lines=written["lines"])
+
+    def _traces(self) -> None:
+        """The service's own trace, copied while it runs, and one that somebody recorded of the first incident."""
+        started_at = self._somewhen(self._sessions[-1], "trace")
+        offset = self._host.sessions[-1][1]
+        support = self._defender / "Support"
+        name, data = case_traces.service_trace(started_at, offset)
+        (support / name).write_bytes(data)
+        self._add(support / name, started_at, {"etw_trace": 1})
+        incident, moment, _ = self._all[0]
+        path = self._defender.parents[2] / "Users/Public/defender.etl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(case_traces.recorded_trace(incident, moment, offset))
+        self._add(path, moment.action_at, {"etw_trace": 1, "etw_event": 3, "etw_amsi": 1})
 
     def _client_info(self) -> None:
         client_id = "C." + self._dice.guid("client").replace("-", "")[:16].lower()

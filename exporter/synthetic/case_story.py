@@ -79,6 +79,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A machine: `sessions` are (start in UTC, minutes east of UTC); with `old_platform` texts stand as `%%` parameters.
 
     Its event log has nothing from before `log_cleared_at`. Incidents are in order of time.
+    Where it is `traced`, ETW traces of Defender lie there too.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     happenings: tuple[Happening, ...]
     old_platform: bool = False
     log_cleared_at: str | None = None
+    traced: bool = False
 
 
 EICAR = Threat(2147519003, "Virus:DOS/EICAR_Test_File", 5, 42, 0x0555DC2DDDB0)

@@ -16,6 +16,7 @@ PLACES = {
     "evtx": "WS-0142/**/*.evtx",
     "mplog": "WS-0142/**/MPLog-*.log",
     "detection_history": "WS-0142/**/DetectionHistory/*/*",
+    "etw": "SRV-FILES02/**/MpWppTracing-*.bin",
 }
 EXPECTED = {
     "quarantine": ("quarantine_entry", "defender.quarantine.entry_id", "quarantine_id"),
@@ -23,6 +24,7 @@ EXPECTED = {
     "evtx": ("evtx_", "winlog.channel", "channel"),
     "mplog": ("mplog_session", "defender.mplog.utc_offset_minutes", "utc_offset"),
     "detection_history": ("detection_history", "defender.detection.id", "detection_id"),
+    "etw": ("etw_trace", "defender.etw.utc_offset_minutes", "utc_offset_minutes"),
 }
 """By collector: the kind of its first record, and one field with the attribute that it comes from."""
 MADE = ("message", "event.kind", "tags")

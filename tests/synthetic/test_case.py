@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.formats import detection_history, evtx, mplog, quarantine, resource_data
+from exporter.formats import detection_history, etl, evtx, mplog, quarantine, resource_data
 from exporter.records import Integrity, Parsed, Payload, Rejected, Verdict
 from exporter.synthetic.case import write_case
 from exporter.synthetic.case_events import grow
@@ -67,6 +67,8 @@ def read(path: Path) -> Iterator[Any]:
     data, name = path.read_bytes(), path.name
     if name.endswith(".evtx"):
         return evtx.parse(BytesIO(data))
+    if name.endswith((".bin", ".etl")):
+        return etl.parse_etl(BytesIO(data))
     if name.endswith(".log"):
         return mplog.parse_mplog(BytesIO(data))
     if "DetectionHistory" in path.parts:

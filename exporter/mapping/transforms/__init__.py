@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.mapping.event_xml import event_xml
-from exporter.mapping.transforms import accounts, events, lists, numbers, paths
+from exporter.mapping.transforms import accounts, events, lists, numbers, paths, traces
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     "event_xml": event_xml,
@@ -58,6 +58,11 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     "first_action": lists.first_action,
     "flat_fields": lists.flat_fields,
     "named_numbers": lists.named_numbers,
+    "provider_counts": traces.provider_counts,
+    "trace_detail": traces.trace_detail,
+    "message_detail": traces.message_detail,
+    "event_detail": traces.event_detail,
+    "scan_detail": traces.scan_detail,
     "event_data": events.event_data,
     "event_strings": events.event_strings,
     "parameter_text": events.parameter_text,
