@@ -15,8 +15,9 @@ from exporter.cli import options
     "--to",
     multiple=True,
     required=True,
-    metavar="SINK:PATH",
-    help="Where to: ecs:x.ndjson, timesketch:x.jsonl, l2tcsv:x.csv; `-` as path is standard output. May be repeated.",
+    metavar="SINK:PATH|ADDRESS",
+    help="Where to: ecs:x.ndjson, timesketch:x.jsonl, l2tcsv:x.csv, elasticsearch:https://host:9200, opensearch:..., "
+    "timesketch:https://host?sketch=S&timeline=T; `-` as path is standard output. May be repeated.",
 )
 @options.host
 @click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Write what was read and written, with hashes, as JSON.")
