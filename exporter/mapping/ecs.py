@@ -25,7 +25,7 @@ _FREE = ("labels", "winlog.event_data")
 _RAW = "winlog.event_data."
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
-_SAYS_NOTHING: tuple[Any, ...] = ("-", "N/A", "n/a")
+_SAYS_NOTHING: tuple[Any, ...] = ("-", "N/A")
 
 
 class EcsField(msgspec.Struct, frozen=True):
