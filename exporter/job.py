@@ -13,6 +13,8 @@ from exporter.collectors.guard import load
 from exporter.data import folder
 from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
 from exporter.evidence import EvidenceFile, Tree
+from exporter.evidence.direct import DirectFile
+from exporter.evidence.folder import FolderTree
 from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.formats.evtx import computer_name
 from exporter.kinds import KINDS
@@ -41,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     evtx_engine: str = "evtx"
     all_events: bool = False
     cross_check: bool = False
+    carve: bool = False
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -52,15 +55,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def discovered(evidence: Sequence[str], host: str | None) -> Iterator[Discovery]:
-    """What all evidence paths hold, by host; the trees are closed afterwards. Raises EvidenceError when none can be opened."""
+def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False) -> Iterator[Discovery]:
+    """What all evidence paths hold, by host; the trees are closed afterwards. Raises EvidenceError when none can be opened.
+
+    With `carve`, paths that are single files are read whatever they are called, to be searched for event log chunks.
+    """
     tails = {name: load(name).tails for name in COLLECTORS}
     with contextlib.ExitStack() as stack:
         trees: list[Tree] = []
         for path in evidence:
             tree = open_tree(Path(path))
             stack.callback(tree.close)
-            trees.append(tree)
+            trees.append(DirectFile(tree, tails["evtx"][0]) if carve and isinstance(tree, FolderTree) and tree.only else tree)
         yield discover(trees, tails, host, computer_of)
 
 
@@ -74,7 +80,7 @@ def computer_of(file: EvidenceFile) -> str | None:
 
 
 def _settings(job: Job) -> Settings:
-    return Settings(evtx_engine=job.evtx_engine, all_events=job.all_events, cross_check=job.cross_check)
+    return Settings(evtx_engine=job.evtx_engine, all_events=job.all_events, cross_check=job.cross_check, carve=job.carve)
 
 
 def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> Mapper:
@@ -126,7 +132,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
     settings = SinkSettings(
         force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=Lock
     )
-    with discovered(job.evidence, job.host) as discovery:
+    with discovered(job.evidence, job.host, carve=job.carve) as discovery:
         if ledger is not None:
             rest = ledger.rest(discovery.hosts)
             report.delivered_before = [host.name for host in discovery.hosts if host not in rest]

@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True):
     etl_strings: bool = False
     all_events: bool = False
     cross_check: bool = False
+    carve: bool = False
 
 
 class Collector(Protocol):

@@ -1,11 +1,14 @@
 """The EVTX collector: Defender's records from any log; `evtx` and python-evtx are imported when the first chunk is rendered."""
 
+import io
 from collections.abc import Iterator
 
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import Reading, parse
+from exporter.formats.evtx_carve import carve
+from exporter.formats.evtx_chunks import FILE_MAGIC
 from exporter.records import Item, Parsed
 from exporter.times import unix_microseconds
 
@@ -17,9 +20,19 @@ class EvtxCollector:
     tails: tuple[str, ...] = ("*.evtx",)
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
-        """The Defender records of one log; records of other providers are counted by provider and channel, or emitted with `all_events`."""
+        """The Defender records of one log; records of other providers are counted by provider and channel, or emitted with `all_events`.
+
+        With `carve` a file without the header of a log is searched for chunks.
+        """
+        reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
         with file.open() as stream:
-            yield from parse(stream, Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check))
+            if not settings.carve:
+                yield from parse(stream, reading)
+                return
+            # streams of evidence go forward only: the magic is looked at and stays
+            buffered = io.BufferedReader(stream)  # type: ignore[type-var]
+            is_log = buffered.peek(len(FILE_MAGIC)).startswith(FILE_MAGIC)
+            yield from parse(buffered, reading) if is_log else carve(buffered, reading)
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`evtx`, channel, EventRecordID, SystemTime in microseconds, EventID: the same whichever engine rendered the record."""

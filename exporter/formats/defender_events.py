@@ -12,7 +12,8 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
 
     `created_at` is System/TimeCreated; `created_digits` how many fraction digits of it are known (6 or 7, sink-contracts E2);
     `written_at` the record header's time, None where the header is known to lie. `provider_guid` is upper case without braces. `engine` is
-    named only where the second one read what the first had refused.
+    named only where the second one read what the first had refused; `origin` where the record was found, if not in its place: `remnant`,
+    `stale_count` (both past the header's count of chunks, in a closed log and in one in use), `carved`.
     """
 
     kind: ClassVar[str] = "windows_event"
@@ -41,6 +42,7 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
     user: str | None = None
     error_code: int | None = None
     engine: str | None = None
+    origin: str | None = None
 
 
 class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from exporter.formats.evtx_chunks import (
     chunk_count,
     engine_file,
     is_chunk,
+    is_dirty,
     last_record_id,
     walk,
 )
@@ -35,6 +36,8 @@ from exporter.formats.side_events import type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
 
 OTHER_PROVIDERS = "other providers"
+REMNANT, STALE_COUNT = "remnant", "stale_count"
+"""Origins of chunks past the file header's count: of a log that was closed, and of one that was in use, whose count is known to be old."""
 _ZEROS = bytes(CHUNK)
 _KINDS = 200
 _NEWEST = 4
@@ -62,11 +65,15 @@ DEFAULT = Reading()
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """One chunk of a log as read: its number, its byte offset in the file, its bytes (fewer than 64 KiB where the file is cut off)."""
+    """One chunk of a log as read: its number, its byte offset in the file, its bytes (fewer than 64 KiB where the file is cut off).
+
+    `origin` is what the payloads say about where it was found.
+    """
 
     number: int
     offset: int
     data: bytes
+    origin: str | None = None
 
 
 class Counts(msgspec.Struct):
@@ -105,16 +112,18 @@ def _header_damage(header: bytes, first: bytes) -> str | None:
 
 
 def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, reading: Reading, counts: Counts) -> Iterator[Item]:
-    chunks, zeros = 0, []
+    chunks, zeros, told = 0, [], chunk_count(header)
+    beyond = STALE_COUNT if is_dirty(header) else REMNANT
     for chunk in read_chunks(stream, first):
         chunks = chunk.number + 1
+        if told is not None and chunks > told:
+            chunk = msgspec.structs.replace(chunk, origin=beyond)
         if _ZEROS.startswith(chunk.data):
             zeros.append(chunk)
             continue
         yield from _empty(zeros, counts)
         zeros = []
         yield from parse_chunk(chunk, reading, counts)
-    told = chunk_count(header)
     if told is not None and told > chunks:
         counts.seen += 1
         yield Rejected(FILE_HEADER + chunks * CHUNK, f"the file is cut off: {chunks} of {told} chunks are left")
@@ -230,6 +239,7 @@ def _item(
     offset = chunk.offset + record.offset
     try:
         fields = _fields(record, rendering, normalizer, second)
+        fields["origin"] = chunk.origin
     except FormatError as error:
         return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
     integrity = _verdict(found, record)

@@ -4,6 +4,7 @@ File (little-endian; layout: libyal/libevtx documentation, checked against every
 
     0     8  `ElfFile\\0`
     42    2  number of chunks; stale in logs of running machines
+    120   4  flags: 1 dirty (in use when it was copied), 2 full
     124   4  CRC-32 of bytes 0..120
     4096     chunks of 65,536 bytes
 
@@ -75,6 +76,11 @@ class Walk(msgspec.Struct, frozen=True):
 def chunk_count(header: bytes) -> int | None:
     """What the file header says about the number of chunks; None where its CRC is wrong."""
     return struct.unpack_from("<H", header, 42)[0] if zlib.crc32(header[:120]) == _U32(header, 124)[0] else None
+
+
+def is_dirty(header: bytes) -> bool:
+    """True for a log that was not closed: its header may be older than its chunks."""
+    return bool(_U32(header, 120)[0] & 1)
 
 
 def is_chunk(data: bytes) -> bool:
