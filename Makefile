@@ -36,6 +36,9 @@ lint: $(STAMP) ## style, format, types, floors
 golden: $(STAMP) ## write the golden files anew: look at the difference before committing it
 	$(BIN)/python -m pytest -q tests/golden --refresh-golden
 
+flips: $(STAMP) ## 100,000 random bit flips in event logs: nothing may change silently
+	$(BIN)/python -m tests.flips 100000
+
 peers: ## independent tools in their own environments, for the differential tests
 	$(PYTHON) tests/peers/install.py .peers
 
@@ -51,4 +54,4 @@ lock: ## exact versions of everything, for CI and make
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench dist
 
-.PHONY: help install demo test lint golden peers servers-test bench lock clean
+.PHONY: help install demo test lint golden flips peers servers-test bench lock clean

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exporter.formats.evtx import PROVIDER_GUID
 from exporter.formats.evtx_chunks import engine_file, walk
 from exporter.records import Verdict
+from tests import flips
 from tests.evtx_logs import CHUNK, HEADER, Log, chunks_of, log_of, read, record_offsets, seal
 
 SERVER = "server2022-aptsimulator/Microsoft-Windows-Windows Defender%4Operational.evtx"
@@ -74,6 +75,22 @@ def test_any_flipped_bit_of_a_real_log_is_labeled_or_named(shared_data: Path) ->
         after = check_flip(before, data, choose.randrange(8 * used))
         # a flip in a template takes the records that use it, a flip elsewhere one at most
         assert len(after.parsed) + len(after.rejected) >= 26
+
+
+def test_random_flips_give_figures_and_no_failure() -> None:
+    figures = flips.run(40, seed=11)
+    assert figures["flips"] == 40
+    assert {name: figures[name] for name in flips.FAILURES} == dict.fromkeys(flips.FAILURES, 0)
+
+
+def test_a_silent_change_would_be_counted(sound: bytes) -> None:
+    """The judge judges: a record changed under a right sum counts as silent, and one lost in another chunk as that."""
+    before, data = read(sound), bytearray(sound)
+    place = data.index("HKLM".encode("utf-16-le"), record_offsets(sound)[3])
+    data[place] ^= 1
+    assert flips.judge(before, read(data), place)["changed silently"] == 0
+    assert flips.judge(before, read(seal(data)), place)["changed silently"] == 1
+    assert flips.judge(before, read(sound[: HEADER + CHUNK]), HEADER)["lost in another chunk"] == 160 - len(record_offsets(sound))
 
 
 def test_a_record_whose_provider_is_damaged_does_not_pass_as_another_providers(sound: bytes) -> None:
