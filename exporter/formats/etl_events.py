@@ -34,7 +34,7 @@ _HASH_BYTES = 32
 _AMSI_SCAN = 1101
 _UNDECODED = "undecoded"
 _MOST_STRINGS, _LONGEST_STRING = 16, 1024
-_WIDE_STRING = re.compile(rb"(?:[\x20-\x7e\xa0-\xff]\x00|[\x00-\xff][\x01-\x06]){4,}")
+_WIDE_STRING = re.compile(rb"(?:[\x20-\x7e\xa0-\xff]\x00|[\x01-\xff][\x01-\x06]){4,}")
 """Four or more UTF-16 units of ASCII, Latin, Greek, Cyrillic, Hebrew, Arabic: other scripts cannot be told from numbers."""
 
 
