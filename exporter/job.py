@@ -44,6 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     all_events: bool = False
     cross_check: bool = False
     carve: bool = False
+    etl_strings: bool = False
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -80,7 +81,13 @@ def computer_of(file: EvidenceFile) -> str | None:
 
 
 def _settings(job: Job) -> Settings:
-    return Settings(evtx_engine=job.evtx_engine, all_events=job.all_events, cross_check=job.cross_check, carve=job.carve)
+    return Settings(
+        evtx_engine=job.evtx_engine,
+        etl_strings=job.etl_strings,
+        all_events=job.all_events,
+        cross_check=job.cross_check,
+        carve=job.carve,
+    )
 
 
 def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> Mapper:

@@ -289,3 +289,13 @@ def test_the_timelines_skip_only_what_has_no_time_and_keep_the_order_of_time(exp
         timed = [document for document in run.documents if document["defender"]["time"]["basis"] == "record"]
         assert {line["event_id"].partition("-")[0] for line in run.lines} == {document["event"]["id"] for document in timed}
         assert sorted(FILES.values()) == sorted(path.name for path in run.folder.iterdir() if path.name in FILES.values())
+
+
+@pytest.mark.real_data
+def test_texts_of_trace_messages_are_exported_on_request(shared_data, tmp_path):
+    plain = export(shared_data / "etl", tmp_path / "plain")
+    texts = export(shared_data / "etl", tmp_path / "texts", etl_strings=True)
+    assert kinds_of(plain.report.files) == {"etw_trace": 2, "etw_amsi": 19}
+    assert kinds_of(texts.report.files) == {"etw_trace": 2, "etw_amsi": 19, "etw_message": 205}
+    assert {line["status"] for line in texts.lines if line["data_type"] == "av:defender:etw:message"} == {"undecoded"}
+    assert plain.letters == texts.letters == []

@@ -32,6 +32,7 @@ from exporter.cli import options
 @click.option("--cross-check", is_flag=True, help="Decode every event log with both engines and tell where they differ (exit 4).")
 @click.option("--all-events", is_flag=True, help="Export the records of every channel, not only those of Defender.")
 @click.option("--carve", is_flag=True, help="Search files given by themselves, such as unallocated space, for event log chunks.")
+@click.option("--etl-strings", is_flag=True, help="Export texts in messages of Defender's own traces, which only Microsoft's files decode.")
 @click.option(
     "--alerts",
     type=click.Choice(["incident", "detection", "none"]),
