@@ -45,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cross_check: bool = False
     carve: bool = False
     etl_strings: bool = False
+    jobs: int = 1
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -87,6 +88,7 @@ def _settings(job: Job) -> Settings:
         all_events=job.all_events,
         cross_check=job.cross_check,
         carve=job.carve,
+        jobs=job.jobs,
     )
 
 
@@ -117,7 +119,8 @@ def _identity(job: Job) -> dict[str, Any]:
     """What makes two runs the same job."""
     evidence = [str(Path(path).resolve()) for path in job.evidence]
     to = [text if parse_target(text).path is None else f"{text} in {Path.cwd()}" for text in job.to]
-    return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "engine": job.evtx_engine, "alerts": job.alerts}
+    reading = {"engine": job.evtx_engine, "all_events": job.all_events, "carve": job.carve, "etl_strings": job.etl_strings}
+    return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "alerts": job.alerts, **reading}
 
 
 def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunReport:

@@ -43,3 +43,15 @@ def test_all_events_of_any_channel_are_exported_when_asked_for(tmp_path: Path) -
     (other,) = everything.evidence[1:]
     assert (other["event"]["code"], other["winlog"]["channel"]) == ("4624", "Security")
     assert other["winlog"]["event_data"] == {"TargetUserName": "ana", "LogonType": "3"}
+
+
+def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.collectors.evtx_workers.WORTH_BYTES", 0)
+    monkeypatch.setattr("exporter.collectors.evtx_workers._CHUNKS", 1)
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    (evidence / "x.evtx").write_bytes(log_of(200)[:-70_000])
+    one, two = (export(evidence, tmp_path / str(jobs), reproducible=True, jobs=jobs) for jobs in (1, 2))
+    for path in sorted(one.folder.iterdir()):
+        assert (two.folder / path.name).read_bytes() == path.read_bytes()
+    assert two.report.hosts == one.report.hosts

@@ -33,6 +33,7 @@ from exporter.cli import options
 @click.option("--all-events", is_flag=True, help="Export the records of every channel, not only those of Defender.")
 @click.option("--carve", is_flag=True, help="Search files given by themselves, such as unallocated space, for event log chunks.")
 @click.option("--etl-strings", is_flag=True, help="Export texts in messages of Defender's own traces, which only Microsoft's files decode.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs.")
 @click.option(
     "--alerts",
     type=click.Choice(["incident", "detection", "none"]),

@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True):
     all_events: bool = False
     cross_check: bool = False
     carve: bool = False
+    jobs: int = 1
 
 
 class Collector(Protocol):

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 
 from exporter.collectors import Settings
+from exporter.collectors.evtx_workers import with_jobs
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import Reading, parse
@@ -27,7 +28,7 @@ class EvtxCollector:
         reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
         with file.open() as stream:
             if not settings.carve:
-                yield from parse(stream, reading)
+                yield from parse(stream, reading, with_jobs(settings.jobs, file.size))
                 return
             # streams of evidence go forward only: the magic is looked at and stays
             buffered = io.BufferedReader(stream)  # type: ignore[type-var]

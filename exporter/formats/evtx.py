@@ -6,8 +6,8 @@ and each stretch of bytes that should hold records and could not be walked, as o
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 
@@ -89,8 +89,11 @@ class Counts(msgspec.Struct):
         self.unparsed[kind if kind in self.unparsed or len(self.unparsed) < _KINDS else OTHER_PROVIDERS] += units
 
 
-def parse(stream: BinaryIO, reading: Reading = DEFAULT) -> Iterator[Item]:
-    """The Defender records of a log and what of it could not be read, then the tally."""
+ReadChunks: TypeAlias = Callable[[Iterable[Chunk | Rejected], Reading, Counts], Iterator[Item]]
+
+
+def parse(stream: BinaryIO, reading: Reading = DEFAULT, read: ReadChunks | None = None) -> Iterator[Item]:
+    """The Defender records of a log and what of it could not be read, then the tally; `read` replaces `read_in_order`."""
     counts = Counts()
     header = _read(stream, FILE_HEADER)
     first = _read(stream, CHUNK)
@@ -99,7 +102,7 @@ def parse(stream: BinaryIO, reading: Reading = DEFAULT) -> Iterator[Item]:
         counts.seen += 1
         yield Rejected(0, reason, header[:16].hex())
     if len(header) == FILE_HEADER and (header[:8] == FILE_MAGIC or is_chunk(first)):
-        yield from _parse_chunks(stream, header, first, reading, counts)
+        yield from (read or read_in_order)(_units(stream, header, first, counts), reading, counts)
     yield Tally(counts.seen, dict(counts.unparsed))
 
 
@@ -111,7 +114,16 @@ def _header_damage(header: bytes, first: bytes) -> str | None:
     return "the file header is damaged: wrong magic" if is_chunk(first) else "not an EVTX file"
 
 
-def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, reading: Reading, counts: Counts) -> Iterator[Item]:
+def read_in_order(units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts) -> Iterator[Item]:
+    """What is in these chunks, one after the other; losses among them are passed on."""
+    for unit in units:
+        if isinstance(unit, Rejected):
+            yield unit
+        else:
+            yield from parse_chunk(unit, reading, counts)
+
+
+def _units(stream: BinaryIO, header: bytes, first: bytes, counts: Counts) -> Iterator[Chunk | Rejected]:
     chunks, zeros, told = 0, [], chunk_count(header)
     beyond = STALE_COUNT if is_dirty(header) else REMNANT
     for chunk in read_chunks(stream, first):
@@ -119,21 +131,21 @@ def _parse_chunks(stream: BinaryIO, header: bytes, first: bytes, reading: Readin
         if told is not None and chunks > told:
             chunk = msgspec.structs.replace(chunk, origin=beyond)
         if _ZEROS.startswith(chunk.data):
-            zeros.append(chunk)
+            zeros.append((chunk.number, chunk.offset))
             continue
         yield from _empty(zeros, counts)
         zeros = []
-        yield from parse_chunk(chunk, reading, counts)
+        yield chunk
     if told is not None and told > chunks:
         counts.seen += 1
         yield Rejected(FILE_HEADER + chunks * CHUNK, f"the file is cut off: {chunks} of {told} chunks are left")
 
 
-def _empty(zeros: list[Chunk], counts: Counts) -> Iterator[Item]:
+def _empty(zeros: list[tuple[int, int]], counts: Counts) -> Iterator[Rejected]:
     """Empty chunks at the end are unused; those before a used one have lost what they held."""
-    for chunk in zeros:
+    for number, offset in zeros:
         counts.seen += 1
-        yield Rejected(chunk.offset, f"chunk {chunk.number} is filled with zeros")
+        yield Rejected(offset, f"chunk {number} is filled with zeros")
 
 
 def read_chunks(stream: BinaryIO, first: bytes = b"") -> Iterator[Chunk]:
