@@ -290,6 +290,19 @@ def test_compressed_buffers_are_named() -> None:
     assert not events(items)
 
 
+def test_a_buffer_may_say_only_as_saved_how_much_is_filled() -> None:
+    data = bytearray(trace([detection(1)]))
+    struct.pack_into("<I", data, 4096 + 0x30, 0)
+    assert len(events(parse(bytes(data)))) == 1
+
+
+def test_padding_that_counts_as_filled_is_no_loss() -> None:
+    data = bytearray(trace([detection(1)]))
+    struct.pack_into("<I", data, 4096 + 0x30, 4096)
+    items = parse(bytes(data))
+    assert (len(events(items)), losses(items)) == (1, [])
+
+
 def test_reserved_buffers_are_no_loss() -> None:
     items = parse(trace([detection(1)]) + bytes(8192))
     assert (summary(items).empty_buffers, losses(items)) == (2, [])
@@ -331,7 +344,7 @@ def test_trace_logging_reads_counted_arrays_and_stops_at_what_it_does_not_know()
 
 def test_defender_is_found_across_the_edges_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     data = trace([detection(1)])
-    for piece in (64, 71, 80):
+    for piece in (4193, 4200, 4207):
         monkeypatch.setattr(etl, "_PIECE", piece)
         assert defender_in(BytesIO(data))
     other = trace([TraceEvent(provider=SOURCE, event_id=1, at=START, payload=b"")])
