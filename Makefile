@@ -45,6 +45,9 @@ peers: ## independent tools in their own environments, for the differential test
 servers-test: $(STAMP) ## every test with a real server, in whole amounts
 	DEFENDER_EXPORTER_FULL=1 DEFENDER_EXPORTER_REQUIRE=servers $(BIN)/python -m pytest -m servers $(TESTS)
 
+faults: $(STAMP) ## kill exports and ingests 1,000 times each at random (hours)
+	DEFENDER_EXPORTER_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -n auto tests/ingest/test_faults.py
+
 bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
 	$(BIN)/python -m tests.benchmarks
 
@@ -54,4 +57,4 @@ lock: ## exact versions of everything, for CI and make
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench dist
 
-.PHONY: help install demo test lint golden flips peers servers-test bench lock clean
+.PHONY: help install demo test lint golden flips peers servers-test faults bench lock clean

@@ -54,7 +54,7 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Night(msgspec.Struct, kw_only=True):
-    """What one run did. `problems` and `unsettled` are collections that wait for the next run; `lag_seconds` is the age of the oldest."""
+    """What one run did. `problems` and `unsettled` are collections that wait for the next run, for `lag_seconds` by now."""
 
     started: float = 0.0
     collections: int = 0
@@ -68,6 +68,7 @@ class Night(msgspec.Struct, kw_only=True):
     problems: dict[str, str] = {}
     unsettled: dict[str, float] = {}
     lag_seconds: float = 0.0
+    complete: bool = False
 
 
 class Ingester:
@@ -122,6 +123,7 @@ class Ingester:
                 self._abort()
                 raise
         self._say_what_waits()
+        night.complete = not night.problems
         return night
 
     def _find_share(self) -> None:
@@ -155,6 +157,8 @@ class Ingester:
                     yield item
         except SourceGone as error:
             raise EvidenceError(str(error), str(self._share)) from error
+        if not night.collections and not night.problems and self.state.execute("SELECT 1 FROM collections").fetchone():
+            raise EvidenceError("it is empty, and was not before: is it mounted?", str(self._share))
 
     def _is_ready(self, item: Collection) -> bool:
         execute, now = self.state.execute, time.time()

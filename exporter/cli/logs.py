@@ -1,6 +1,8 @@
 """What `ingest` says while it works: lines for a person, or ECS-shaped JSON for a collector of logs; always on standard error."""
 
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,12 +12,21 @@ from exporter.text import printable
 from exporter.times import from_unix_ns, iso
 
 
+def _say(line: str) -> None:
+    """A log that nobody reads any more is no reason to stop delivering."""
+    try:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 (this is the output)
+    except OSError:
+        with contextlib.suppress(OSError):  # what is left in the buffer goes nowhere: Python would fail at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 class TextLog:
     """`level: sentence`; from `info` on."""
 
     def __call__(self, level: str, action: str, message: str, **facts: object) -> None:
         prefix = "" if level == "info" else f"{level}: "
-        print(printable(f"{prefix}{message}"), file=sys.stderr, flush=True)  # noqa: T201 (this is the output)
+        _say(printable(f"{prefix}{message}"))
 
 
 class JsonLog:
@@ -31,7 +42,7 @@ class JsonLog:
             "service": {"name": "defender-exporter", "version": __version__},
             **({"defender_exporter": facts} if facts else {}),
         }
-        print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201 (this is the output)
+        _say(json.dumps(line, default=str))
 
 
 LOGS: dict[str, Callable[[], TextLog | JsonLog]] = {"text": TextLog, "json": JsonLog}

@@ -76,7 +76,7 @@ def _close(ingester: Ingester, metrics: Path | None, code: int, tell: Tell) -> N
     if metrics is None:
         return
     try:
-        if code in (exit_codes.COMPLETE, exit_codes.DAMAGED) and not night.problems:
+        if night.complete:
             ingester.state.set_note(_SUCCESS, str(now))
         gauges = {
             "collections": night.collections,

@@ -31,6 +31,8 @@ def write_metrics(path: Path, totals: Iterable[tuple[str, str, str, int]], gauge
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(render(totals, gauges))
             file.flush()
+            if hasattr(os, "fchmod"):  # a service's umask must not keep the collector of metrics out
+                os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
