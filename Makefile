@@ -39,6 +39,12 @@ golden: $(STAMP) ## write the golden files anew: look at the difference before c
 flips: $(STAMP) ## 100,000 random bit flips in event logs: nothing may change silently
 	$(BIN)/python -m tests.flips 100000
 
+FUZZ_SECONDS ?= 600
+fuzz: ## the event log reader against a fuzzer, in an environment of its own (Linux)
+	$(PYTHON) tests/peers/install.py .peers atheris
+	$(PYTHON) -c "import pathlib; pathlib.Path('.fuzz').mkdir(exist_ok=True)"
+	.peers/atheris/bin/python -m tests.fuzz .fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 -max_len=70000 -artifact_prefix=.fuzz-
+
 peers: ## independent tools in their own environments, for the differential tests
 	$(PYTHON) tests/peers/install.py .peers
 
@@ -55,6 +61,6 @@ lock: ## exact versions of everything, for CI and make
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra progress --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what make made
-	rm -rf $(VENV) .peers $(DEMO) .bench dist
+	rm -rf $(VENV) .peers $(DEMO) .bench .fuzz dist
 
-.PHONY: help install demo test lint golden flips peers servers-test faults bench lock clean
+.PHONY: help install demo test lint golden flips fuzz peers servers-test faults bench lock clean

@@ -22,6 +22,8 @@ PROBES = {
     "timesketch-client": "from timesketch_import_client.importer import ImportStreamer",
 }
 """What the tests ask of each peer: an environment in which this fails is not done."""
+ON_REQUEST = {"atheris": "import atheris, evtx, msgspec, Evtx.Evtx"}
+"""Only made when named: there is none for every system."""
 PYTHON = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
 
 
@@ -54,15 +56,15 @@ def install(folder: Path, name: str) -> str:
     begun = time.monotonic()
     run([sys.executable, "-m", "venv", "--clear", place])
     run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements])
-    run([python, "-W", "ignore", "-c", PROBES[name]])
+    run([python, "-W", "ignore", "-c", {**PROBES, **ON_REQUEST}[name]])
     stamp.write_text(wanted, encoding="utf-8")
     return f"{name}: installed in {time.monotonic() - begun:.0f} s"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Install all peers, or those named, beside each other."""
-    if not arguments or any(name not in PROBES for name in arguments[1:]):
-        print(f"usage: install.py FOLDER [{' | '.join(PROBES)}]...", file=sys.stderr)
+    if not arguments or any(name not in {**PROBES, **ON_REQUEST} for name in arguments[1:]):
+        print(f"usage: install.py FOLDER [{' | '.join([*PROBES, *ON_REQUEST])}]...", file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
     names = arguments[1:] or list(PROBES)

@@ -57,6 +57,6 @@ def test_an_unknown_peer_is_a_usage_error(tmp_path, capsys):
 
 
 def test_every_requirement_is_an_exact_version():
-    for name in install.PROBES:
+    for name in (*install.PROBES, *install.ON_REQUEST):
         lines = (install.HERE / f"requirements-{name}.txt").read_text(encoding="utf-8").splitlines()
         assert all("==" in line for line in lines if not line.startswith("#"))
