@@ -15,7 +15,7 @@ _OURS = (sys.executable, "-m", "exporter.cli", "export")
 _WHEEL = "import sys, evtx\nfor record in evtx.PyEvtxParser(sys.argv[1]).records_json(): pass"
 _WHEEL_COUNT = "import sys, evtx\nprint(sum(1 for record in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
 _WHEEL_FILTER = "import sys, evtx\nprint(sum('Windows Defender' in r['data'] for r in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
-_NO_FILTER = "import sys\nfrom exporter.formats.evtx import Reading, parse\nfor item in parse(open(sys.argv[1], 'rb'), Reading(prefilter=False)): pass"
+_NO_FILTER = "import sys\nfrom exporter.formats.evtx import *\nfor item in parse(open(sys.argv[1], 'rb'), Reading(prefilter=False)): pass"
 _PYTHON_EVTX = "import sys\nfrom Evtx.Evtx import Evtx\nwith Evtx(sys.argv[1]) as log:\n    for record in log.records(): record.xml()"
 _DISSECT = "import sys\nfrom dissect.eventlog.evtx import Evtx\nfor record in Evtx(open(sys.argv[1], 'rb')):\n    dict(record)\n"
 
