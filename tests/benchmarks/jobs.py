@@ -9,6 +9,7 @@ import msgspec
 
 from exporter.synthetic.case_events import grow
 from exporter.synthetic.evtx import Event, write_evtx
+from tests.benchmarks import night
 from tests.conftest import PEERS, SHARED
 
 _OURS = (sys.executable, "-m", "exporter.cli", "export")
@@ -77,6 +78,12 @@ def prefilter(folder: Path) -> list[Job]:
         "ours without the pre-filter": Peer((sys.executable, "-c", _NO_FILTER, str(log)), count, "without / with >= 7"),
     }
     return [Job("A log without Defender records", count, _export(folder, log, "ecs:out.ndjson"), peers)]
+
+
+def quiet_night(folder: Path) -> list[Job]:
+    """`ingest` where nothing is new: 100,000 files and 10 million delivered events; goal: 10 s and 100 MB in all."""
+    ours = (*_OURS[:-1], "ingest", *night.arguments(folder))
+    return [Job("A night with nothing new (goal: 10 s, 100 MB)", night.FILES, ours, {})]
 
 
 def memory(folder: Path) -> list[Job]:
@@ -150,5 +157,6 @@ JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "prefilter": prefilter,
     "memory": memory,
     "start-up": start_up,
+    "quiet-night": quiet_night,
 }
 """Name to what makes the jobs; a new benchmark is one line here."""
