@@ -139,11 +139,11 @@ class Delivery:
     def _discard_unfinished(self) -> None:
         """What a killed run has written under final names was never acknowledged: it is written again."""
         left = self.state.unfinished()
-        for name in left[1] if left else ():
-            path = Path(name)
-            parts = path.parent.glob(f"{path.stem}-[0-9][0-9][0-9][0-9]{path.suffix}") if path.parent.is_dir() else ()
-            for old in (path, path.with_name(f"{path.name}.part"), manifest_path(path), *parts):
-                old.unlink(missing_ok=True)
+        for path in map(Path, left[1] if left else ()):
+            if left and left[0] in path.name and path.parent.is_dir():
+                parts = path.parent.glob(f"{path.stem}-[0-9][0-9][0-9][0-9]{path.suffix}*")
+                for old in (path, path.with_name(f"{path.name}.part"), manifest_path(path), *parts):
+                    old.unlink(missing_ok=True)
 
     def read(self, discovery: Discovery, history: FileHistory) -> bool:
         """Read hosts and note each that is complete, within the transaction; True when a log ended in the middle of a block.

@@ -49,6 +49,7 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     evtx_engine: str = "evtx"
     alerts: str = "incident"
     temporary: Path | None = None
+    metrics: Path | None = None
     reproducible: bool = False
     force_network_state: bool = False
 
@@ -77,6 +78,8 @@ class Ingester:
     def __init__(self, options: Ingest, tell: Tell, progress: Progress) -> None:
         targets = check_targets(options.to)
         self._outputs = [target.path for target in targets if target.path is not None]
+        self._patience = Patience(options.deadline)
+        self._share, self._away = self._find_share(options)
         folder = prepare(options.state, force_network=options.force_network_state)
         self._options, self._tell, self._progress = options, tell, progress
         self._settings = DeliverySettings(
@@ -94,20 +97,21 @@ class Ingester:
         except BaseException:
             self._lock.release()
             raise
-        self._share = options.share
         self._tails = {name: load(name).tails for name in COLLECTORS}
         self._delivery: Delivery | None = None
         self.night = Night()
 
     def close(self) -> None:
         """Give the lock back."""
+        self._patience.close()
         self.state.close()
         self._lock.release()
 
     def run(self, sleep: Callable[[float], None] = time.sleep, *, wait: bool = True) -> Night:
         """One night: deliver what is stable; `wait` once for what may become so. Raises SinkError, EvidenceError, ConfigurationError."""
         self.night = night = Night(started=time.time())
-        self._find_share()
+        if self._away is not None:
+            raise EvidenceError(self._away, str(self._options.share))
         for again in (False, True):
             if again and (not night.unsettled or not wait):
                 break
@@ -126,16 +130,16 @@ class Ingester:
         night.complete = not night.problems
         return night
 
-    def _find_share(self) -> None:
-        """Asked with patience: already the name of a share that is away may hang."""
-        options = self._options
+    def _find_share(self, options: Ingest) -> tuple[Path, str | None]:
+        """Where it really is, asked with patience: already the name of a share that is away may hang; then, why there is no answer."""
         try:
-            self._share = Patience(options.deadline).call(options.share.resolve)
+            share = self._patience.call(options.share.resolve)
         except (SourceGone, OSError) as error:
-            raise EvidenceError(str(error), str(options.share)) from error
-        for place in (options.state, *self._outputs, *filter(None, [options.temporary])):
-            if place.resolve().is_relative_to(self._share):
+            return options.share, str(error)
+        for place in (options.state, *self._outputs, *filter(None, [options.temporary, options.metrics])):
+            if place.resolve().is_relative_to(share):
                 raise ConfigurationError(f"`{place}` lies on the share `{options.share}`, which is never written to")
+        return share, None
 
     def _ready(self) -> Iterator[Collection]:
         """What changed and is stable."""
@@ -143,10 +147,9 @@ class Ingester:
         night.collections = night.files = 0
         night.lag_seconds = 0.0
         night.unsettled = {}
-        patience = Patience(self._options.deadline)
         tails = [tail for names in self._tails.values() for tail in names]
         try:
-            found = collections(self._share, tails, patience)
+            found = collections(self._share, tails, self._patience)
             for item in found:
                 if isinstance(item, Unlisted):
                     self._problem(item.name, item.reason)
@@ -187,7 +190,7 @@ class Ingester:
         return False
 
     def _collection(self, collection: Collection) -> None:
-        patience = Patience(self._options.deadline)
+        patience = self._patience
         allowed = self._options.deadline + collection.size / _SLOWEST_BYTES
         try:
             tree = patience.call(self._open, collection, seconds=allowed)

@@ -110,6 +110,7 @@ def run_job(job: Job, progress: Progress) -> RunReport:
         if job.resume:
             raise ConfigurationError("--resume needs --state: the folder that the interrupted run was given")
         return _export(job, progress, None)
+    _keep_out_of_evidence(job, [])
     with Lock(prepare(job.state)), contextlib.closing(State(job.state)) as state:
         streaming = all(parse_target(text).name in STREAMING for text in job.to)
         return _export(job, progress, ExportLedger(state, _identity(job), resume=job.resume, streaming=streaming))

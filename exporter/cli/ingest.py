@@ -66,7 +66,7 @@ def duration(value: object) -> float:
 )
 @click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested).")
 @click.option("--force-network-state", is_flag=True, help="Allow a state folder on a network file system, where locks may not hold.")
-def ingest(share: Path, once: bool, every: float | None, metrics: Path | None, log_format: str, **values: object) -> int:
+def ingest(share: Path, once: bool, every: float | None, log_format: str, **values: object) -> int:
     """Deliver what is new on SHARE since the last run: collections as folders, zips and tars.
 
     A collection is read when it has looked the same for --settle, or at once when `NAME.done` lies beside it. What was delivered is not
@@ -83,4 +83,4 @@ def ingest(share: Path, once: bool, every: float | None, metrics: Path | None, l
 
     if once and every is not None:
         raise click.UsageError("--once and --every exclude each other")
-    return run_nights(Ingest(share=share, **values), every, metrics, log_format)  # type: ignore[arg-type]
+    return run_nights(Ingest(share=share, **values), every, log_format)  # type: ignore[arg-type]

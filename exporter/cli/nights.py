@@ -17,13 +17,13 @@ from exporter.report.metrics import write_metrics
 _SUCCESS = "last_success"
 
 
-def run_nights(options: Ingest, every: float | None, metrics: Path | None, log_format: str) -> int:
+def run_nights(options: Ingest, every: float | None, log_format: str) -> int:
     """The exit code of the last run. Between runs the lock is free; a run that fails does not end the loop."""
     tell: Tell = LOGS[log_format]()
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         while True:
-            code = _night(options, metrics, tell, wait=every is None)
+            code = _night(options, tell, wait=every is None)
             if every is None:
                 return code
             time.sleep(every)
@@ -38,7 +38,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _night(options: Ingest, metrics: Path | None, tell: Tell, *, wait: bool) -> int:
+def _night(options: Ingest, tell: Tell, *, wait: bool) -> int:
     try:
         ingester = Ingester(options, tell, Silent())
     except ExporterError as error:
@@ -50,7 +50,7 @@ def _night(options: Ingest, metrics: Path | None, tell: Tell, *, wait: bool) -> 
         code = _failed(error, tell)
     finally:
         try:
-            _close(ingester, metrics, code, tell)
+            _close(ingester, options.metrics, code, tell)
         finally:
             ingester.close()
     return code

@@ -31,7 +31,7 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._calls: queue.SimpleQueue[Callable[[], None]] | None = None
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] | None = None
 
     def call(self, function: Callable[..., _T], *arguments: Any, seconds: float | None = None) -> _T:
         """What the function returns; its own errors pass, but for those that say that the share is away."""
@@ -54,6 +54,12 @@ class Patience:
             _raise(answer)
         return cast("_T", answer)
 
+    def close(self) -> None:
+        """Let the thread end."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
     def _submit(self, call: Callable[[], None]) -> None:
         if self._calls is None:
             self._calls = queue.SimpleQueue()
@@ -61,9 +67,9 @@ class Patience:
         self._calls.put(call)
 
 
-def _work(calls: "queue.SimpleQueue[Callable[[], None]]") -> None:
-    while True:
-        calls.get()()
+def _work(calls: "queue.SimpleQueue[Callable[[], None] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()
 
 
 def _raise(error: BaseException) -> None:

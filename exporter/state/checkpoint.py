@@ -172,10 +172,10 @@ class State:
         """Note the files that a delivery is going to write."""
         self.execute("UPDATE deliveries SET outputs = ? WHERE number = ?", (json.dumps(outputs), number))
 
-    def unfinished(self) -> tuple[int, list[str]] | None:
-        """The delivery that a killed run has left: its number and the files that it may have written."""
-        row = self.execute("SELECT number, outputs FROM deliveries WHERE finished IS NULL").fetchone()
-        return (int(row[0]), list(json.loads(row[1]))) if row else None
+    def unfinished(self) -> tuple[str, list[str]] | None:
+        """The delivery that a killed run has left: its name, and the files that it may have written."""
+        row = self.execute("SELECT stamp, outputs FROM deliveries WHERE finished IS NULL").fetchone()
+        return (str(row[0]), list(json.loads(row[1]))) if row else None
 
     def count(self, metric: str, source: str, sink: str, number: int) -> None:
         """Add to a total."""

@@ -266,11 +266,41 @@ def test_targets_that_would_lose_or_mix_runs_are_refused(share: Share, to: tuple
         night(share.folder, to=to)
 
 
-def test_nothing_is_written_on_the_share(share: Share) -> None:
+def test_nothing_is_written_on_the_share(share: Share, tmp_path: Path) -> None:
+    before = appearance(share.folder)
+    given = [
+        {"to": (f"ecs:{share.folder / '{run}.ndjson'}",)},
+        {"state": share.folder / "state"},
+        {"temporary": share.folder},
+        {"metrics": share.folder / "x.prom"},
+    ]
+    for options in given:
+        with pytest.raises(ConfigurationError, match="never written to"):
+            night(share.folder, **options)
     with pytest.raises(ConfigurationError, match="never written to"):
-        night(share.folder, to=(f"ecs:{share.folder / '{run}.ndjson'}",))
-    with pytest.raises(ConfigurationError, match="never written to"):
-        night(share.folder, state=share.folder / "state")
+        export(share.folder, tmp_path / "out", state=share.folder / "state")
+    assert appearance(share.folder) == before
+
+
+def test_a_state_that_somebody_wrote_to_removes_no_other_file(share: Share, tmp_path: Path) -> None:
+    share.show(share.hosts[0])
+    (tmp_path / "thesis.txt").write_text("years of work", "utf-8")
+    with ingester(share.folder) as made:
+        number, _ = made.state.announce("T1")
+        made.state.expect(number, [str(tmp_path / "thesis.txt")])
+        made.run()
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_run_leaves_no_thread_behind(share: Share) -> None:
+    for number in range(5):
+        share.zip(share.hosts[0], f"{number}.zip", 0.2)
+    before = threading.active_count()
+    with ingester(share.folder) as made:
+        made.run()
+        assert threading.active_count() <= before + 1
+    time.sleep(0.2)
+    assert threading.active_count() <= before
 
 
 def test_a_state_serves_one_set_of_targets(share: Share, tmp_path: Path) -> None:
