@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     DEAD = "dead"
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """The fate of one record at one sink; timeline sinks may write `rows` lines for it.
 
     A server's refusal brings what the dead letter needs (E23): `status`, `error_type`, `index`, and the `document` that was sent.

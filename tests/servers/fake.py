@@ -101,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._refused(self._body()):
             self._answer(200, json.dumps({"has_all_requested": self.fake.privileged}, separators=(",", ":")).encode())
 
+    do_PUT = do_POST  # noqa: N815 (theirs)
+
     def _refused(self, _body: bytes = b"") -> bool:
         fake = self.fake
         fake.headers = {name.lower(): value for name, value in self.headers.items()}
