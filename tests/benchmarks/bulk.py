@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-COUNT = 200_000
+OURS, THEIRS = 500_000, 200_000
+"""Documents of one run: enough that starting weighs little."""
 _KINDS = 500
-WAYS = ("ours", "ours-gzip", "streaming_bulk", "streaming_bulk-gzip")
 
 
 def start_server() -> str:
@@ -24,8 +24,8 @@ def start_server() -> str:
     return server.stdout.readline().strip()
 
 
-def command(way: str, url: str, count: int = COUNT) -> tuple[str, ...]:
-    """The client as a process."""
+def command(way: str, url: str, count: int) -> tuple[str, ...]:
+    """The client as a process: `ours`, `ours-gzip`, `streaming_bulk` or `streaming_bulk-gzip`."""
     return (sys.executable, "-m", "tests.benchmarks.bulk", way, url, str(count))
 
 

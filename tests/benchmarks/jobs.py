@@ -9,7 +9,7 @@ import msgspec
 
 from exporter.synthetic.case_events import grow
 from exporter.synthetic.evtx import Event, write_evtx
-from tests.benchmarks import night
+from tests.benchmarks import bulk, night
 from tests.conftest import PEERS, SHARED
 
 _OURS = (sys.executable, "-m", "exporter.cli", "export")
@@ -151,6 +151,17 @@ def _count(log: Path) -> int:
     return int(done.stdout)
 
 
+def bulk_client(_folder: Path) -> list[Job]:
+    """Documents to a server that only answers, against the client package's own helper."""
+    url = bulk.start_server()
+    jobs = []
+    for name, end, goal in (("plain", "", 6), ("gzip", "-gzip", 8)):
+        theirs = Peer(bulk.command(f"streaming_bulk{end}", url, bulk.THEIRS), bulk.THEIRS, f"streaming_bulk / ours >= {goal}")
+        ours = bulk.command(f"ours{end}", url, bulk.OURS)
+        jobs.append(Job(f"bulk indexing, {name}", bulk.OURS, ours, {"helpers.streaming_bulk": theirs}))
+    return jobs
+
+
 JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "evtx-ecs": evtx_ecs,
     "timelines": timelines,
@@ -158,5 +169,6 @@ JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "memory": memory,
     "start-up": start_up,
     "quiet-night": quiet_night,
+    "bulk": bulk_client,
 }
 """Name to what makes the jobs; a new benchmark is one line here."""
