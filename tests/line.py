@@ -104,7 +104,7 @@ def mapped(evidence: Path | Iterable[Path], folder: Path, host: str | None = Non
             mapper=make_mapper("T1", now=NOW),
             sinks=[(recorder, SinkReport(name="recorder", target=""))],
             dead_letters=letters,
-            settings=Settings(etl_strings=True, **settings),
+            settings=Settings(**settings),
             progress=Silent(),
             report=report,
             hashed=False,

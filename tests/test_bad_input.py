@@ -33,6 +33,7 @@ VICTIMS = {
         f"{DEFENDER}/Scans/History/Service/DetectionHistory/*/*",
         f"{DEFENDER}/Scans/History/Service/DetectionHistory/00/00000000-0000-0000-0000-00000000BAD0",
     ),
+    "etw": ("SRV-FILES02/**/*Wpp*.bin", f"{DEFENDER}/Support/MpWppTracing-20260101-000000-00000003-ffffffff.bin"),
 }
 """Where a good file lies, and the name of a bad one beside it."""
 FOREIGN = b"\x89PNG\r\n\x1a\n" + b"not what the name says\r\n" * 200

@@ -74,7 +74,7 @@ class _Trace:
             elif isinstance(found, Empty):
                 self._empty += 1
             else:
-                self._seen += 1
+                self._seen += found.units
                 yield found
         while self._held:
             yield heapq.heappop(self._held)[2]

@@ -64,6 +64,8 @@ def walk(stream: BinaryIO) -> Iterator[Walked]:
         yield found
         if isinstance(found, Rejected) and found.reason is VARIABLE:
             return
+        if isinstance(found, Buffer) and found.filled <= len(data) < size:
+            yield Rejected(offset + len(data), f"the file ends {len(data)} bytes into a buffer of {size}", units=0)
         offset += size
         data = _read(stream, size)
 

@@ -23,7 +23,7 @@ def first_of_kind(case_folder, tmp_path_factory) -> dict[str, Mapped]:
     for evidence in (case_folder, *(write_input(name, place, Path()) for name in CASES)):
         letters = place / f"{evidence.name} letters"
         letters.mkdir()
-        for event in mapped(evidence, letters, all_events=True):
+        for event in mapped(evidence, letters, all_events=True, etl_strings=True):
             found.setdefault(event.record.payload.kind, event)
     return found
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def provider_counts(providers: Iterable[Any]) -> dict[str, str]:
-    """Events by the provider's name, or by its GUID where it has none that we know."""
-    return {provider.name or provider.guid: str(provider.events) for provider in providers}
+def provider_counts(providers: Iterable[Any]) -> list[str]:
+    """`name: events` of each provider, with its GUID where it has no name that we know."""
+    return [f"{provider.name or provider.guid}: {provider.events}" for provider in providers]
 
 
 def trace_detail(session: str | None, events: int, lost_events: int | None, lost_buffers: int | None, running: bool) -> str:
