@@ -58,7 +58,7 @@ bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
 	$(BIN)/python -m tests.benchmarks
 
 lock: ## exact versions of everything, for CI and make
-	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra progress --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra progress --extra images --extra cluster --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench .fuzz dist
