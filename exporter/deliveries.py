@@ -20,9 +20,9 @@ from exporter.records import Mapped
 from exporter.report.run import RunReport, SinkReport
 from exporter.sinks import STREAMING, Result, Sink
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink, parse_target
-from exporter.sinks.timesketch_parts import manifest_path
 from exporter.state.checkpoint import State
 from exporter.state.dead_letters import DeadLetters
+from exporter.unfinished import remove_files, remove_timelines
 
 CASE = "{case}"
 RUN = "{run}"
@@ -62,12 +62,39 @@ def slug(text: str) -> str:
     return _UNFIT.sub("_", text).strip("._")[:_LONGEST] or "case"
 
 
-class _Lazy:
-    """A sink that is opened when the first document comes, so that a night without news leaves no file and asks no server."""
+def discard_unfinished(state: State, settings: DeliverySettings) -> None:
+    """Take away what the delivery left that was not acknowledged, and forget it. Raises SinkError."""
+    left = state.unfinished()
+    if left is not None:
+        remove_files(left)
+        remove_timelines(_targets(settings, left.case, left.stamp), _sink_settings(state, left.case, settings))
+        state.withdraw()
 
-    def __init__(self, target: SinkTarget, settings: SinkSettings) -> None:
+
+def _targets(settings: DeliverySettings, case: str, stamp: str) -> list[SinkTarget]:
+    return [parse_target(text.replace(CASE, slug(case)).replace(RUN, stamp)) for text in settings.to]
+
+
+def _sink_settings(state: State, case: str, settings: DeliverySettings) -> SinkSettings:
+    return SinkSettings(
+        reproducible=settings.reproducible,
+        temporary_directory=settings.temporary,
+        case=case,
+        spool=state.folder / "timesketch-spool",
+        own_timeline=True,
+    )
+
+
+class _Lazy:
+    """A sink that is opened when the first document comes, so that a night without news leaves no file and asks no server.
+
+    `again`: a delivery of this name failed before, and what it uploaded is taken away when there is nothing to complete it with.
+    """
+
+    def __init__(self, target: SinkTarget, settings: SinkSettings, *, again: bool) -> None:
         self.name, self.target = target.name, target.target
         self._make = partial(open_sink, target, settings)
+        self._take_away = partial(remove_timelines, [target] if again else [], settings)
         self._sink: Sink | None = None
 
     def check(self) -> None:
@@ -89,6 +116,8 @@ class _Lazy:
         return self._sink.acknowledged if self._sink else 0
 
     def close(self) -> list[str]:
+        if self._sink is None:
+            self._take_away()
         return self._sink.close() if self._sink else []
 
     def abort(self) -> None:
@@ -101,23 +130,23 @@ class Delivery:
 
     def __init__(self, state: State, case: str, settings: DeliverySettings, progress: Progress) -> None:
         self.state, self.case = state, case
-        self._discard_unfinished()
+        left = state.unfinished()
+        if left is not None and left.case != case:
+            discard_unfinished(state, settings)
+        elif left is not None:
+            remove_files(left)
         self.number, stamp = state.announce(case)
-        targets = [parse_target(text.replace(CASE, slug(case)).replace(RUN, stamp)) for text in settings.to]
+        targets = _targets(settings, case, stamp)
         letters = settings.letters.with_name(f"{settings.letters.stem}-{stamp}{settings.letters.suffix}")
         self._streaming = all(target.name in STREAMING for target in targets)
         self._files = [str(target.path) for target in targets if target.path is not None]
         state.expect(self.number, [*self._files, str(letters)])
         self.report = RunReport(case=case, evidence=[])
-        sink_settings = SinkSettings(
-            reproducible=settings.reproducible,
-            temporary_directory=settings.temporary,
-            case=case,
-            spool=state.folder / "timesketch-spool",
-        )
+        sink_settings = _sink_settings(state, case, settings)
         self.report.sinks = [SinkReport(name=target.name, target=target.target, server=target.server) for target in targets]
         self._sinks: list[tuple[Sink, SinkReport]] = [
-            (_Lazy(target, sink_settings), report) for target, report in zip(targets, self.report.sinks, strict=True)
+            (_Lazy(target, sink_settings, again=left is not None), report)
+            for target, report in zip(targets, self.report.sinks, strict=True)
         ]
         self._letters = DeadLetters(letters, reproducible=settings.reproducible)
         self._history: FileHistory | None = None
@@ -135,15 +164,6 @@ class Delivery:
         self.damaged = False
         self._counted: dict[tuple[str, str, str], int] = {}
         state.execute("BEGIN IMMEDIATE")
-
-    def _discard_unfinished(self) -> None:
-        """What a killed run has written under final names was never acknowledged: it is written again."""
-        left = self.state.unfinished()
-        for path in map(Path, left[1] if left else ()):
-            if left and left[0] in path.name and path.parent.is_dir():
-                parts = path.parent.glob(f"{path.stem}-[0-9][0-9][0-9][0-9]{path.suffix}*")
-                for old in (path, path.with_name(f"{path.name}.part"), manifest_path(path), *parts):
-                    old.unlink(missing_ok=True)
 
     def read(self, discovery: Discovery, history: FileHistory) -> bool:
         """Read hosts and note each that is complete, within the transaction; True when a log ended in the middle of a block.

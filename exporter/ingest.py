@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.collectors import COLLECTORS
 from exporter.collectors.guard import load
-from exporter.deliveries import Delivery, DeliverySettings, check_targets
+from exporter.deliveries import Delivery, DeliverySettings, check_targets, discard_unfinished
 from exporter.errors import ConfigurationError, EvidenceError, SourceGone
 from exporter.evidence import EvidenceFile, Tree, layouts
 from exporter.evidence.folder import FolderTree
@@ -126,6 +126,8 @@ class Ingester:
             except BaseException:
                 self._abort()
                 raise
+        if not night.unsettled and not night.problems:
+            discard_unfinished(self.state, self._settings)  # what failed once and is not on the share any more
         self._say_what_waits()
         night.complete = not night.problems
         return night

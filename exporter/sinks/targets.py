@@ -70,7 +70,8 @@ class SinkSettings(msgspec.Struct, frozen=True):
 
     `force` replaces existing targets; `reproducible` leaves out what differs between two runs; `temporary_directory` is where timelines
     too large for memory are sorted (None: the folder of the target, where the result must fit anyway); `clock` gives ticks. `case` names
-    the default index, `spool` is where timelines wait for their upload, each in a folder that `lock` keeps for one run.
+    the default index, `spool` is where timelines wait for their upload, each in a folder that `lock` keeps for one run. With
+    `own_timeline` an uploaded timeline's name is this delivery's alone: what else is in it, a failed attempt left there.
     Waiting for a server is measured by `monotonic`, done by `sleep` and spread by `random`.
     """
 
@@ -81,6 +82,7 @@ class SinkSettings(msgspec.Struct, frozen=True):
     case: str = ""
     spool: Path = Path("timesketch-spool")
     lock: Callable[[Path], AbstractContextManager[object]] = nullcontext
+    own_timeline: bool = False
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random

@@ -39,6 +39,10 @@ class Destination(NamedTuple):
     timeline: str
 
 
+class _Spoiled(SinkUnavailable):
+    """The timeline is not what it should be and will not become it: only one made anew can be complete."""
+
+
 class Delivery:
     """Uploads to one destination. Every method raises SinkUnavailable for what may pass and SinkRefused for what will not."""
 
@@ -68,11 +72,35 @@ class Delivery:
         return found[0] if found else None
 
     def deliver(self, spool: Spool) -> int:
-        """Send what the server does not have, wait until all of it is indexed, count it. Returns the number of parts sent now."""
-        journal = spool.journal
+        """Send what the server does not have, wait until all of it is indexed, count it. Returns the number of parts sent now.
+
+        A timeline that is ours alone and can never be complete is taken away; the next attempt makes it anew.
+        """
         sketch = self._sketch(spool)
-        _, sources = self._sources(sketch)
-        self._refuse_others(spool, sources)
+        try:
+            return self._deliver(sketch, spool)
+        except _Spoiled:
+            if self._settings.own_timeline:
+                self._remove(sketch)
+            raise
+
+    def discard(self) -> None:
+        """Take our timeline out of its sketch, if it is there."""
+        try:
+            sketch = self.find_sketch()
+        except NotFound:
+            return
+        if sketch is not None:
+            self._remove(sketch)
+
+    def _remove(self, sketch: int) -> None:
+        timeline, _ = self._sources(sketch)
+        if timeline is not None:
+            self._server.remove_timeline(sketch, timeline)
+
+    def _deliver(self, sketch: int, spool: Spool) -> int:
+        journal = spool.journal
+        sources = self._sources_of(spool, sketch)
         sent = 0
         for number, part in enumerate(journal.parts, 1):
             context = _context(part)
@@ -112,14 +140,19 @@ class Delivery:
             raise SinkRefused(f"{len(named)} timelines are named `{self._destination.timeline}`: name another")
         return (named[0]["id"], [_source(one) for one in named[0].get("datasources") or ()]) if named else (None, [])
 
-    def _refuse_others(self, spool: Spool, sources: list[Source]) -> None:
-        """A timeline is one export: what others or another export of ours put there would be counted, and be there twice."""
+    def _sources_of(self, spool: Spool, sketch: int) -> list[Source]:
+        """The parts that the server has. A timeline is one export: what others or another export of ours put there would be counted."""
         ours = {_context(part) for part in spool.journal.parts}
+        _, sources = self._sources(sketch)
         if any(source.context not in ours for source in sources):
+            if self._settings.own_timeline:
+                self._remove(sketch)
+                return []
             raise SinkRefused(
                 f"the timeline `{self._destination.timeline}` holds another export: name another timeline, or delete it; "
                 f"this export is kept in `{spool.folder}`"
             )
+        return sources
 
     def _appears(self, sketch: int, context: str) -> bool:
         """Whether a part, of which we know no more than that it was on its way, has arrived."""
@@ -192,12 +225,10 @@ class Delivery:
         while True:
             states = [source for source in self._sources(sketch)[1] if source.context == context]
             if len(states) != 1:
-                raise SinkUnavailable(
-                    f"the server has {what} {len(states)} times: delete the timeline, then the same command sends it anew"
-                )
+                raise _Spoiled(f"the server has {what} {len(states)} times: delete the timeline, then the same command sends it anew")
             (source,) = states
             if source.status == "fail" or (source.status == "ready" and source.error):
-                raise SinkUnavailable(
+                raise _Spoiled(
                     f"the server did not index all of {what} (`{source.status}`): {printable(source.error)[:500] or 'it gives no reason'}"
                 )
             if source.status == "ready":
@@ -218,7 +249,7 @@ class Delivery:
             if found > wanted or self._settings.monotonic() >= end:
                 break
             self._settings.sleep(_POLL_SECONDS)
-        raise SinkUnavailable(f"the timeline `{self._destination.timeline}` holds {max(found, 0)} rows instead of {wanted}")
+        raise _Spoiled(f"the timeline `{self._destination.timeline}` holds {max(found, 0)} rows instead of {wanted}")
 
 
 def _context(part: Part) -> str:

@@ -140,6 +140,12 @@ class TimesketchServer:
         found: int = self.ask("POST", f"/sketches/{sketch}/explore/", query)["meta"]["total_count"]
         return found
 
+    def remove_timeline(self, sketch: int, timeline: int) -> None:
+        """Take a timeline out of its sketch, for good; no search finds its rows any more. One that is gone already is as good."""
+        reply = self._send("DELETE", f"/api/v1/sketches/{sketch}/timelines/{timeline}/")
+        if reply.status not in (200, 404):
+            self._json(reply)
+
     def upload(self, fields: Mapping[str, str], name: str, piece: bytes) -> dict[str, Any]:
         """One piece of a file; raises AnswerLost when the server may have taken it."""
         body, media = urllib3.encode_multipart_formdata({**fields, "file": (name, piece, "application/octet-stream")})

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -45,6 +46,7 @@ class TimesketchUpload:
         self._server = TimesketchServer(target)
         self._spool = Path(target.options.get("spool") or settings.spool) / _folder(self._server.address, destination)
         self._lock = settings.lock
+        self._own = settings.own_timeline
         self._held = contextlib.ExitStack()
         self._delivery = Delivery(self._server, destination, settings, target.number("patience", PATIENCE_SECONDS))
         temporary = settings.temporary_directory or self._spool
@@ -90,6 +92,8 @@ class TimesketchUpload:
         self._acknowledged = self._timeline.position
         if self._delivered is not None and not self._keep:
             self._delivered.remove_parts()
+            if self._own:
+                shutil.rmtree(self._spool, ignore_errors=True)
         self._release()
         if self._delivered is not None and self._keep:
             return [str(self._delivered.part(part)) for part in self._delivered.journal.parts]
@@ -98,6 +102,15 @@ class TimesketchUpload:
     def abort(self) -> None:
         """Parts that are complete stay in the spool."""
         self._release()
+
+    def discard(self) -> None:
+        """Instead of `check` and all that follows: take away what an earlier delivery to this timeline left, here and there."""
+        try:
+            self._server.login()
+            self._delivery.discard()
+        finally:
+            self._release()
+        shutil.rmtree(self._spool, ignore_errors=True)
 
     def _release(self) -> None:
         self._server.close()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter import __version__
 from exporter.errors import ConfigurationError, SinkUnavailable
@@ -53,6 +53,14 @@ CREATE TABLE exports (
   job TEXT PRIMARY KEY, arguments TEXT NOT NULL, started REAL NOT NULL, finished REAL, damaged INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE export_hosts (job TEXT NOT NULL, host TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (job, host)) WITHOUT ROWID;
 """
+
+
+class Unfinished(NamedTuple):
+    """A delivery that began and was not acknowledged: its name, the files that it may have written, its case."""
+
+    stamp: str
+    outputs: list[str]
+    case: str
 
 
 class _Connection(sqlite3.Connection):
@@ -172,10 +180,14 @@ class State:
         """Note the files that a delivery is going to write."""
         self.execute("UPDATE deliveries SET outputs = ? WHERE number = ?", (json.dumps(outputs), number))
 
-    def unfinished(self) -> tuple[str, list[str]] | None:
-        """The delivery that a killed run has left: its name, and the files that it may have written."""
-        row = self.execute("SELECT stamp, outputs FROM deliveries WHERE finished IS NULL").fetchone()
-        return (str(row[0]), list(json.loads(row[1]))) if row else None
+    def unfinished(self) -> Unfinished | None:
+        """The delivery that a run has left which was killed or failed."""
+        row = self.execute("SELECT stamp, outputs, case_id FROM deliveries WHERE finished IS NULL").fetchone()
+        return Unfinished(str(row[0]), list(json.loads(row[1])), str(row[2])) if row else None
+
+    def withdraw(self) -> None:
+        """Forget the delivery that was not finished: nothing is left of it, and nothing of it is to be done again."""
+        self.execute("DELETE FROM deliveries WHERE finished IS NULL")
 
     def count(self, metric: str, source: str, sink: str, number: int) -> None:
         """Add to a total."""

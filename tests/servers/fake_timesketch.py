@@ -35,11 +35,14 @@ class Request(NamedTuple):
 class FakeTimesketch:
     """Use as a context manager. `timelines` is sketch id to timelines as the server tells them; `rows` is timeline id to its lines."""
 
+    refuses_to_remove = False
+
     def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
         self.sketches: dict[int, str] = {}
         self.timelines: dict[int, list[dict[str, Any]]] = {}
         self.rows: dict[int, list[bytes]] = {}
         self.files: dict[str, bytearray] = {}
+        self.removed: list[int] = []
         self.requests: list[Request] = []
         self.headers: list[dict[str, str]] = []
         self.permissions = '["read", "write"]'
@@ -76,10 +79,16 @@ class FakeTimesketch:
         for found in self.timelines[sketch]:
             if found["name"] == name:
                 return found
-        made: dict[str, Any] = {"id": len(self.rows) + 1, "name": name, "datasources": []}
+        made: dict[str, Any] = {"id": len(self.rows) + len(self.removed) + 1, "name": name, "datasources": []}
         self.rows[made["id"]] = []
         self.timelines[sketch].append(made)
         return made
+
+    def remove(self, sketch: int, timeline: int) -> None:
+        """Take a timeline and its rows away."""
+        self.timelines[sketch] = [found for found in self.timelines[sketch] if found["id"] != timeline]
+        del self.rows[timeline]
+        self.removed.append(timeline)
 
     @property
     def sources(self) -> list[dict[str, Any]]:
@@ -119,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route(b"")
 
+    def do_DELETE(self) -> None:
+        self._route(b"")
+
     def do_POST(self) -> None:
         self._route(self.rfile.read(int(self.headers.get("content-length") or 0)))
 
@@ -130,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._login(body)
         elif "session=open" not in self.headers.get("cookie", "") and self.headers.get("authorization") != f"Bearer {TOKEN}":
             self._answer(302, b"", {"location": "/login/?next=x"})
-        elif self.command == "POST" and self.headers.get("x-csrftoken") != "csrf1":
+        elif self.command != "GET" and self.headers.get("x-csrftoken") != "csrf1":
             self._tell(400, {"message": "The CSRF token is missing."})
         elif path == "/api/v1/upload/":
             self._upload(body)
@@ -161,6 +173,12 @@ class _Handler(BaseHTTPRequestHandler):
             rows = len(fake.rows[json.loads(body)["filter"]["indices"][0]]) - fake.lost_rows
             fake.late_counts -= 1
             self._tell(200, {"meta": {"total_count": rows if fake.late_counts < 0 else 0}, "objects": []})
+        elif self.command == "DELETE" and (match := re.fullmatch(r"/sketches/(\d+)/timelines/(\d+)/", path)):
+            if fake.refuses_to_remove:
+                self._tell(403, {"message": "Timelines with label [x] cannot be deleted."})
+                return
+            fake.remove(int(match[1]), int(match[2]))
+            self._answer(200, b"200\n", {"content-type": "application/json"})
         else:
             self._tell(404, {"message": "The requested URL was not found on the server."})
 

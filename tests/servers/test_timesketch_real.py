@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from exporter.errors import LockHeld, SinkUnavailable
+from exporter.errors import LockHeld, SinkRefused, SinkUnavailable
 from exporter.sinks import timesketch_delivery
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timesketch_delivery import Delivery, Destination
@@ -24,6 +24,7 @@ from exporter.sinks.timesketch_spool import fill
 from exporter.state.lock import Lock
 from tests.cli.run import ENVIRONMENT, command
 from tests.conftest import missing
+from tests.ingest.share import Share, night
 from tests.line import FILES, Exported, export
 
 pytestmark = pytest.mark.servers
@@ -244,6 +245,35 @@ def test_an_upload_that_was_killed_resumes_to_the_exact_rows(
     resumed = export(case_folder, tmp_path / "again", to=(to, f"timesketch:{tmp_path / 'again' / FILES['timesketch']}"), case="K1")
     assert resumed.report.stopped is None
     assert_found(timesketch, timesketch.timeline(sketch, "K1"), resumed.lines)
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["same share", "grown share"])
+def test_a_night_that_failed_in_its_upload_leaves_one_whole_timeline(timesketch: Timesketch, tmp_path: Path, monkeypatch, grown: bool):
+    sketch = f"nights-{grown}-{timesketch.unique}"
+    to = (f"timesketch:{timesketch.address}?sketch={sketch}&timeline={{case}}-{{run}}&part_lines=30",)
+    share = Share(tmp_path / "share", monkeypatch)
+    share.show(share.hosts[0], 0.5 if grown else 1.0)
+    real = TimesketchServer.upload
+
+    def refuse_the_second(self: TimesketchServer, fields: dict[str, str], name: str, piece: bytes) -> dict[str, Any]:
+        if name.endswith("-0002.jsonl"):
+            raise SinkRefused("no")
+        return real(self, fields, name, piece)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TimesketchServer, "upload", refuse_the_second)
+        with pytest.raises(SinkRefused):
+            night(share.folder, to=to)
+    (number,) = timesketch.server.sketches(sketch)
+    (half,) = timesketch.server.timelines(number)
+    share.show(share.hosts[0])
+    night(share.folder, to=to)
+    (whole,) = timesketch.server.timelines(number)
+    assert (whole["id"] == half["id"], whole["name"] == half["name"]) == (not grown, True)
+    lines = export(sorted(share.folder.iterdir()), tmp_path / "once", sinks=("timesketch",)).lines
+    assert_found(timesketch, {**whole, "sketch": number}, lines)
+    body = {"query": "*", "filter": {"indices": ["_all"]}, "count": True}
+    assert timesketch.server.ask("POST", f"/sketches/{number}/explore/", body)["meta"]["total_count"] == len(lines)
 
 
 def wait_for(spool: Path, state: str) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def test_an_id_is_new_once(state: State) -> None:
 def test_an_unfinished_delivery_keeps_its_number_and_its_name_for_the_same_case(state: State) -> None:
     number, stamp = state.announce("C1")
     state.expect(number, ["a", "b"])
-    assert state.unfinished() == (stamp, ["a", "b"])
+    assert state.unfinished() == (stamp, ["a", "b"], "C1")
     assert state.announce("C1") == (number, stamp)
     assert state.announce("C2")[0] == number
     state.execute("UPDATE deliveries SET finished = 1.0")
