@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.collectors import Settings
+from exporter.collectors import ReadingOptions, Settings
 from exporter.errors import ConfigurationError, SourceGone
 from exporter.evidence.hosts import Discovery, Host
 from exporter.file_history import FileHistory
@@ -30,12 +30,11 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST = 80
 
 
-class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
+class DeliverySettings(ReadingOptions, frozen=True, kw_only=True):
     """What all deliveries of a night share."""
 
     to: tuple[str, ...]
     letters: Path
-    evtx_engine: str = "evtx"
     alerts: str = "incident"
     temporary: Path | None = None
     reproducible: bool = False
@@ -155,7 +154,7 @@ class Delivery:
             mapper=make_mapper(case, settings.alerts),
             sinks=self._sinks,
             dead_letters=self._letters,
-            settings=Settings(evtx_engine=settings.evtx_engine),
+            settings=Settings(**settings.reading),
             progress=progress,
             report=self.report,
             hashed=False,

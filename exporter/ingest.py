@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.collectors import COLLECTORS
+from exporter.collectors import COLLECTORS, ReadingOptions
 from exporter.collectors.guard import load
 from exporter.deliveries import Delivery, DeliverySettings, check_targets, discard_unfinished
 from exporter.errors import ConfigurationError, EvidenceError, SourceGone
@@ -37,7 +37,7 @@ _CUT_SECONDS = 86_400
 """How long a log that ends in the middle of a block may take to grow."""
 
 
-class Ingest(msgspec.Struct, frozen=True, kw_only=True):
+class Ingest(ReadingOptions, frozen=True, kw_only=True):
     """The options of `ingest`, as the command line and the configuration file give them. Times are in seconds."""
 
     share: Path
@@ -46,7 +46,6 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     to: tuple[str, ...]
     settle: float = 60.0
     deadline: float = 300.0
-    evtx_engine: str = "evtx"
     alerts: str = "incident"
     temporary: Path | None = None
     metrics: Path | None = None
@@ -85,10 +84,10 @@ class Ingester:
         self._settings = DeliverySettings(
             to=options.to,
             letters=folder / "dead-letters.ndjson",
-            evtx_engine=options.evtx_engine,
             alerts=options.alerts,
             temporary=options.temporary,
             reproducible=options.reproducible,
+            **options.reading,
         )
         self._lock = Lock(folder)
         try:
@@ -240,7 +239,9 @@ class Ingester:
             history.tell_renamed(host, changed)
             if changed:
                 patient: list[tuple[str, EvidenceFile]] = [(of, PatientFile(file, patience)) for of, file in changed]
-                yield msgspec.structs.replace(host, files=tuple(patient))
+                traces = [(of, file) for of, file in host.files if of == "etw"]
+                earlier = tuple((of, PatientFile(file, patience)) for of, file in traces if (of, file) not in changed)
+                yield msgspec.structs.replace(host, files=tuple(patient), earlier_traces=earlier)
 
     def _spelled(self, host: str) -> str:
         """The name as it was spelled first: ids hold it."""

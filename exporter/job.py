@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from exporter import __version__
-from exporter.collectors import COLLECTORS, Settings
+from exporter.collectors import COLLECTORS, ReadingOptions, Settings
 from exporter.collectors.guard import load
 from exporter.data import folder
 from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
@@ -33,19 +33,13 @@ from exporter.state.lock import Lock
 from exporter.state.place import prepare
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(ReadingOptions, frozen=True, kw_only=True):
     """The options of an export, as the command line and the configuration file give them."""
 
     evidence: tuple[str, ...]
     case: str
     to: tuple[str, ...]
     host: str | None = None
-    evtx_engine: str = "evtx"
-    all_events: bool = False
-    cross_check: bool = False
-    carve: bool = False
-    etl_strings: bool = False
-    jobs: int = 1
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -81,17 +75,6 @@ def computer_of(file: EvidenceFile) -> str | None:
         return None
 
 
-def _settings(job: Job) -> Settings:
-    return Settings(
-        evtx_engine=job.evtx_engine,
-        etl_strings=job.etl_strings,
-        all_events=job.all_events,
-        cross_check=job.cross_check,
-        carve=job.carve,
-        jobs=job.jobs,
-    )
-
-
 def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> Mapper:
     """The mapper of a run; raises MappingError."""
     mappings = folder("mappings")
@@ -120,7 +103,7 @@ def _identity(job: Job) -> dict[str, Any]:
     """What makes two runs the same job."""
     evidence = [str(Path(path).resolve()) for path in job.evidence]
     to = [text if parse_target(text).path is None else f"{text} in {Path.cwd()}" for text in job.to]
-    reading = {"engine": job.evtx_engine, "all_events": job.all_events, "carve": job.carve, "etl_strings": job.etl_strings}
+    reading = {name: value for name, value in job.reading.items() if name != "jobs"}
     return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "alerts": job.alerts, **reading}
 
 
@@ -156,7 +139,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
             mapper=mapper,
             sinks=sinks,
             dead_letters=letters,
-            settings=_settings(job),
+            settings=Settings(**job.reading),
             progress=progress,
             report=report,
             hashed=job.manifest is not None,

@@ -8,6 +8,7 @@ import msgspec
 
 from exporter.collectors import Collector, Settings
 from exporter.collectors.guard import FileCounts, collect, load
+from exporter.collectors.local_times import with_zones
 from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
 from exporter.evidence import EvidenceFile
@@ -127,21 +128,22 @@ class Pipeline:
     def _host(self, host: Host) -> None:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
         self.report.hosts.append(report)
+        settings = with_zones(self._settings, (*host.files, *host.earlier_traces))
         with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
             for record in self._ledger.earlier(host):
                 correlator.offer(record)
             for name, file in host.files:
-                for record in self._file(name, file, report):
+                for record in self._file(name, file, report, settings):
                     self._emit_all(self._ledger.admit(record, correlator.offer), report)
             self._emit_all(self._ledger.release(correlator.finish()), report)
         self._ledger.leave(host, self.flush)
 
-    def _file(self, name: str, file: EvidenceFile, host: HostReport) -> Iterator[Record]:
+    def _file(self, name: str, file: EvidenceFile, host: HostReport, settings: Settings) -> Iterator[Record]:
         """The records of one file; its losses go their own way."""
         self._progress.file(host.name, file.path)
         observed = ObservedFile(file, self._progress.advance, hashed=self._hashed)
         collector = self._collectors.setdefault(name, load(name))
-        for item in collect(collector, observed, host.name, self._settings):
+        for item in collect(collector, observed, host.name, settings):
             if isinstance(item, Record):
                 yield item
             elif isinstance(item, DeadLetter):

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from exporter.cli import cli, exit_codes
 from exporter.cli.export import export
-from exporter.cli.options import TABLES, names
+from exporter.cli.options import TABLES, UtcOffset, names
+from exporter.collectors import ReadingOptions
 from exporter.config import read_config
 from exporter.data import folder
 from exporter.errors import ConfigurationError
@@ -81,3 +82,19 @@ def test_option_wins_over_environment_over_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DEFENDER_EXPORTER_EXPORT_CASE", "from-environment")
     assert case() == "from-environment"
     assert case("--case", "from-option") == "from-option"
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("+02:00", 120), ("-05:30", -330), ("+0545", 345), ("-8", -480), ("+14:00", 840)])
+def test_an_offset_from_utc_is_minutes(text: str, minutes: int) -> None:
+    assert UtcOffset().convert(text, None, None) == minutes
+
+
+@pytest.mark.parametrize("text", ["2:00", "+15:00", "UTC", "+2:0", "+１", ""])
+def test_what_is_no_offset_from_utc_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no offset from UTC"):
+        UtcOffset().convert(text, None, None)
+
+
+@pytest.mark.parametrize("command", ["export", "ingest", "explain"])
+def test_every_command_that_reads_knows_every_option_of_reading(command: str) -> None:
+    assert {name.replace("_", "-") for name in ReadingOptions.__struct_fields__} <= names(cli.get_command(click.Context(cli), command))

@@ -14,10 +14,8 @@ from exporter.text import printable
 @click.option("--record", "number", type=int, required=True, help="EventRecordID of an event log, else the ordinal of the record, from 1.")
 @click.option("--case", default="explain", show_default=True, help="Case id, part of the document's id.")
 @options.host
-@click.option(
-    "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
-)
-def explain(file: str, number: int, case: str, host: str | None, evtx_engine: str) -> int:
+@options.reading
+def explain(file: str, number: int, case: str, host: str | None, **reading: Any) -> int:
     """Print every output field of one record of FILE: value ← transform ← attribute ← file and offset, and the mapping line.
 
     \b
@@ -26,7 +24,7 @@ def explain(file: str, number: int, case: str, host: str | None, evtx_engine: st
     from exporter.job import make_mapper
     from exporter.mapping.explain import explain as origins
 
-    record = _find(file, number, host, evtx_engine)
+    record = _find(file, number, host, reading)
     name = record.source.path.rpartition("/")[2]
     where = f" ← {name}@{record.offset}"
     click.echo(printable(f"{record.payload.kind} from {record.source.path}, offset {record.offset}, {_integrity(record)}"))
@@ -41,9 +39,9 @@ def _integrity(record: Any) -> str:
     return f"integrity {record.integrity.verdict.value} ({record.integrity.check})"
 
 
-def _find(path: str, number: int, host: str | None, evtx_engine: str) -> Any:
+def _find(path: str, number: int, host: str | None, reading: dict[str, Any]) -> Any:
     seen = []
-    for ordinal, record in enumerate(_records(path, host, evtx_engine), 1):
+    for ordinal, record in enumerate(_records(path, host, reading), 1):
         own = record.payload.record_id if record.collector == "evtx" else ordinal
         if own == number:
             return record
@@ -52,16 +50,18 @@ def _find(path: str, number: int, host: str | None, evtx_engine: str) -> Any:
     raise click.UsageError(f"`{path}` has no record {number}: {numbers}")
 
 
-def _records(path: str, host: str | None, evtx_engine: str) -> Iterator[Any]:
+def _records(path: str, host: str | None, reading: dict[str, Any]) -> Iterator[Any]:
     from exporter.collectors import Settings
     from exporter.collectors.guard import collect, load
+    from exporter.collectors.local_times import with_zones
     from exporter.job import discovered
     from exporter.records import Record
 
-    with discovered([path], host) as discovery:
+    with discovered([path], host, carve=reading["carve"]) as discovery:
         for found in discovery.hosts:
+            settings = with_zones(Settings(**reading), found.files)
             for name, file in found.files:
-                yield from (item for item in collect(load(name), file, found.name, Settings(evtx_engine)) if isinstance(item, Record))
+                yield from (item for item in collect(load(name), file, found.name, settings) if isinstance(item, Record))
 
 
 def _sources(attributes: tuple[tuple[str, Any], ...]) -> str:

@@ -26,26 +26,11 @@ from exporter.cli import options
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where losses are explained; default: dead-letters.ndjson beside the first output.",
 )
-@click.option(
-    "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
-)
-@click.option("--cross-check", is_flag=True, help="Decode every event log with both engines and tell where they differ (exit 4).")
-@click.option("--all-events", is_flag=True, help="Export the records of every channel, not only those of Defender.")
-@click.option("--carve", is_flag=True, help="Search files given by themselves, such as unallocated space, for event log chunks.")
-@click.option("--etl-strings", is_flag=True, help="Export texts in messages of Defender's own traces, which only Microsoft's files decode.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs.")
-@click.option(
-    "--alerts",
-    type=click.Choice(["incident", "detection", "none"]),
-    default="incident",
-    show_default=True,
-    help="Which documents get event.kind `alert`: incidents, detections too, or none.",
-)
-@click.option("--temporary", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder for sorting large timelines.")
+@options.reading
+@options.delivering
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Folder, on a local disk, that lets --resume continue.")
 @click.option("--resume", is_flag=True, help="Bring an interrupted run with this --state to its end; what it left behind is replaced.")
 @click.option("--force", is_flag=True, help="Replace existing output files.")
-@click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested).")
 @click.option("--allow-dead", is_flag=True, help="Exit 0 even when documents were rejected or evidence is damaged.")
 @click.option("--progress", type=click.Choice(["auto", "json", "none"]), default="auto", show_default=True, help="How to tell progress.")
 def export(evidence: tuple[str, ...], progress: str, allow_dead: bool, **values: object) -> int:

@@ -49,22 +49,12 @@ def duration(value: object) -> float:
 )
 @click.option("--once", is_flag=True, help="One run, for cron and timers; waits once for what may settle. The default.")
 @click.option("--every", type=duration, metavar="DURATION", help="Run again and again, with this time between: for containers.")
-@click.option(
-    "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
-)
-@click.option(
-    "--alerts",
-    type=click.Choice(["incident", "detection", "none"]),
-    default="incident",
-    show_default=True,
-    help="Which documents get event.kind `alert`: incidents, detections too, or none.",
-)
-@click.option("--temporary", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder for sorting large timelines.")
+@options.reading
+@options.delivering
 @click.option("--metrics", type=click.Path(path_type=Path, dir_okay=False), help="Prometheus text file, replaced after every run.")
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What is said on standard error."
 )
-@click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested).")
 @click.option("--force-network-state", is_flag=True, help="Allow a state folder on a network file system, where locks may not hold.")
 def ingest(share: Path, once: bool, every: float | None, log_format: str, **values: object) -> int:
     """Deliver what is new on SHARE since the last run: collections as folders, zips and tars.

@@ -1,13 +1,18 @@
 """Options that several commands share, and where their values come from: option, environment, configuration file, default."""
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from exporter.config import read_config
 
 ENVIRONMENT = "DEFENDER_EXPORTER"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
+_WIDEST_MINUTES = 14 * 60
 TABLES = ("export", "ingest")
 """The commands that have a table in the configuration file."""
 _NOT_IN_FILE = frozenset(("config", "help"))
@@ -41,3 +46,63 @@ config = click.option(
 )
 evidence = click.argument("evidence", nargs=-1, required=True, type=click.Path(exists=True))
 host = click.option("--host", help="Host name, where the evidence does not say it or says it wrongly.")
+
+
+class UtcOffset(click.ParamType):  # type: ignore[type-arg]
+    """Minutes east of UTC of `+02:00`, `-0330` or `+5`."""
+
+    name = "±HH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _OFFSET.fullmatch(str(value))
+        minutes = int(found[2]) * 60 + int(found[3] or 0) if found else _WIDEST_MINUTES + 1
+        if found is None or minutes > _WIDEST_MINUTES:
+            self.fail(f"`{value}` is no offset from UTC: write +02:00 or -05:30", param, ctx)
+        return -minutes if found[1] == "-" else minutes
+
+
+def _all(options: Sequence[Callable[[_Command], _Command]]) -> Callable[[_Command], _Command]:
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+reading = _all(
+    [
+        click.option(
+            "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
+        ),
+        click.option("--cross-check", is_flag=True, help="Decode every event log with both engines and tell where they differ (exit 4)."),
+        click.option("--all-events", is_flag=True, help="Export the records of every channel, not only those of Defender."),
+        click.option(
+            "--carve", is_flag=True, help="Search a file given by itself, such as unallocated space, and logs without header for chunks."
+        ),
+        click.option(
+            "--etl-strings", is_flag=True, help="Export texts in messages of Defender's own traces, which only Microsoft's files decode."
+        ),
+        click.option("--utc-offset", type=UtcOffset(), help="What local times mean where the evidence does not say it, such as +02:00."),
+        click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs."),
+    ]
+)
+"""How files are read: `ReadingOptions` in `exporter.collectors`."""
+delivering = _all(
+    [
+        click.option(
+            "--alerts",
+            type=click.Choice(["incident", "detection", "none"]),
+            default="incident",
+            show_default=True,
+            help="Which documents get event.kind `alert`: incidents, detections too, or none.",
+        ),
+        click.option(
+            "--temporary", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder for sorting large timelines."
+        ),
+        click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested)."),
+    ]
+)
+"""What becomes of the records, and where."""

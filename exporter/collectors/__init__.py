@@ -1,16 +1,20 @@
 """Collectors: each finds one artifact's files and drives its format."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from exporter.evidence import EvidenceFile
+from exporter.formats.time_zone import TracedZone
 from exporter.records import Item, Parsed
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What a user may say about reading."""
+class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may say about reading.
+
+    `utc_offset` is what local times mean where the evidence does not say it, in minutes east of UTC.
+    """
 
     evtx_engine: str = "evtx"
     etl_strings: bool = False
@@ -18,6 +22,18 @@ class Settings(msgspec.Struct, frozen=True):
     cross_check: bool = False
     carve: bool = False
     jobs: int = 1
+    utc_offset: int | None = None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """These options by name, of whatever else is said with them."""
+        return {name: getattr(self, name) for name in ReadingOptions.__struct_fields__}
+
+
+class Settings(ReadingOptions, frozen=True, kw_only=True):
+    """How the files of one host are read: the user's options, and the time zones that the host's traces state."""
+
+    zones: tuple[TracedZone, ...] = ()
 
 
 class Collector(Protocol):

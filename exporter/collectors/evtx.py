@@ -26,14 +26,15 @@ class EvtxCollector:
         With `carve` a file without the header of a log is searched for chunks.
         """
         reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
+        parallel = with_jobs(settings.jobs, file.size)
         with file.open() as stream:
             if not settings.carve:
-                yield from parse(stream, reading, with_jobs(settings.jobs, file.size))
+                yield from parse(stream, reading, parallel)
                 return
             # streams of evidence go forward only: the magic is looked at and stays
             buffered = io.BufferedReader(stream)  # type: ignore[type-var]
             is_log = buffered.peek(len(FILE_MAGIC)).startswith(FILE_MAGIC)
-            yield from parse(buffered, reading) if is_log else carve(buffered, reading)
+            yield from parse(buffered, reading, parallel) if is_log else carve(buffered, reading)
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`evtx`, channel, EventRecordID, SystemTime in microseconds, EventID: the same whichever engine rendered the record."""

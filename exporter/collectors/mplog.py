@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
 from exporter.formats.mplog import parse_mplog
+from exporter.formats.time_zone import ClockHints
 from exporter.records import Item, Parsed
 
 
@@ -17,7 +18,7 @@ class MplogCollector:
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         with file.open() as stream:
-            yield from parse_mplog(stream)
+            yield from parse_mplog(stream, ClockHints(settings.zones, settings.utc_offset))
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         return "mplog", PurePosixPath(file.path).name.lower(), str(parsed.offset), parsed.raw_hash

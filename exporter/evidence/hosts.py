@@ -38,7 +38,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A host and its files, each with the name of the collector that reads it, in the order of their paths.
 
     `name_basis` is `option`, `evtx`, `client_info` or `collection` (the folder's or archive's name). `roots` are the places in the
-    evidence that were taken together. `missing` names collectors that have no file here.
+    evidence that were taken together. `missing` names collectors that have no file here, `earlier_traces` are read already.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     files: tuple[tuple[str, EvidenceFile], ...]
     missing: tuple[str, ...]
+    earlier_traces: tuple[tuple[str, EvidenceFile], ...] = ()
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from exporter.formats.etl_buffers import Buffer, Empty, walk
@@ -19,9 +20,10 @@ from exporter.formats.etl_header import LogHeader, is_header, read_header
 from exporter.formats.etl_layouts import PROVIDERS, guid_text
 from exporter.formats.etl_records import EtwAmsi, EtwEvent, EtwMessage, EtwRecord, EtwTrace, ProviderCount
 from exporter.formats.etl_split import CLASSIC, EVENT, MESSAGE, Span, split
+from exporter.formats.time_zone import TracedZone
 from exporter.records import Item, Parsed, Rejected, Tally
 
-__all__ = ["EtwAmsi", "EtwEvent", "EtwMessage", "EtwRecord", "EtwTrace", "ProviderCount", "defender_in", "parse_etl"]
+__all__ = ["EtwAmsi", "EtwEvent", "EtwMessage", "EtwRecord", "EtwTrace", "ProviderCount", "defender_in", "parse_etl", "traced_zone"]
 
 WINDOW = 2048
 """Payloads held for their order: some 10 MB at worst, as texts in a payload are limited (`etl_events.strings_in`)."""
@@ -41,6 +43,18 @@ def defender_in(stream: BinaryIO) -> bool:
             return True
         kept = piece[-15:]
     return False
+
+
+def traced_zone(head: bytes) -> TracedZone | None:
+    """The machine's time zone while the trace ran, of a trace's first bytes; of one without an end, as when it began."""
+    first = next((found for found in walk(BytesIO(head)) if isinstance(found, Buffer)), None)
+    span = next(iter(split(first)), None) if first else None
+    if not isinstance(span, Span) or not is_header(span):
+        return None
+    header = read_header(span)
+    if header.zone is None or header.started_at is None:
+        return None
+    return TracedZone(header.zone, header.started_at, max(header.started_at, header.ended_at or 0))
 
 
 def parse_etl(stream: BinaryIO, *, strings: bool = False) -> Iterator[Item]:
@@ -174,7 +188,7 @@ def _of_header(header: LogHeader | None) -> dict[str, Any]:
         "ended_at": header.ended_at,
         "booted_at": header.booted_at,
         "bias": header.bias,
-        "utc_offset_minutes": None if header.bias is None else -header.bias,
+        "utc_offset_minutes": header.zone.offset_at(header.started_at) if header.zone and header.started_at else None,
         "clock": header.clock_name,
         "pointer_bytes": header.pointer_bytes,
         "lost_buffers": header.lost_buffers,

@@ -12,7 +12,7 @@ Offsets from the end of the record's 32-byte system header; with 4-byte pointers
 | 48 | 4 | events lost |
 | 52 | 4 | processor speed, MHz |
 | 56 | 16 | two pointers: session and file name, which stand behind the header as UTF-16 with a NUL each |
-| 72 | 172 | time zone: bias first, minutes to add to local time for UTC |
+| 72 | 172 | time zone: see `time_zone` |
 | 248 | 8 | boot time, ticks |
 | 256 | 8 | ticks of the performance counter in a second |
 | 264 | 8 | start time, ticks |
@@ -25,6 +25,7 @@ import struct
 import msgspec
 
 from exporter.formats.etl_split import SYSTEM, Span
+from exporter.formats.time_zone import TimeZone, read_time_zone
 from exporter.times import TICKS_PER_SECOND
 
 _BODY = 32
@@ -59,6 +60,7 @@ class LogHeader(msgspec.Struct, frozen=True):
     ended_at: int | None
     booted_at: int | None
     bias: int | None
+    zone: TimeZone | None
     pointer_bytes: int
     lost_events: int
     lost_buffers: int
@@ -91,6 +93,7 @@ def read_header(span: Span) -> LogHeader:
         ended_at=struct.unpack_from("<Q", body, 16)[0] or None,
         booted_at=booted_at or None,
         bias=bias if abs(bias) <= 24 * 60 else None,
+        zone=read_time_zone(body[72 + behind :]),
         pointer_bytes=pointer_bytes,
         lost_events=lost_events,
         lost_buffers=lost_buffers,

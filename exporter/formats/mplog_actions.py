@@ -97,7 +97,7 @@ class ActionsBlock:
         return ThreatActions(
             logged_at=logged_at,
             time_basis=basis,
-            utc_offset=clock.utc_offset,
+            **clock.offset_of(started, ended),
             started_at=started_at,
             ended_at=ended_at,
             started_local=started or None,

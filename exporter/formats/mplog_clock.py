@@ -1,4 +1,4 @@
-"""The times of an MPLog: stamps in UTC, block times in local time, and the offset between them from the session header.
+"""The times of an MPLog: stamps in UTC, block times in local time, and the offset between them: from the session header, else from hints.
 
 Stamp: `YYYY-MM-DDTHH:MM:SS.mmm` and `Z`, nothing (2025 on, still UTC) or `±HH:MM`. Block: `MM-DD-YYYY HH:MM:SS`, local.
 Header: `MM/DD/YYYY HH:MM:SS.n UTC`, where n is nanoseconds without leading zeros.
@@ -6,7 +6,9 @@ Header: `MM/DD/YYYY HH:MM:SS.n UTC`, where n is nanoseconds without leading zero
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
+from exporter.formats.time_zone import ClockHints
 from exporter.times import TICKS_PER_SECOND, from_datetime, from_iso
 
 STAMP = re.compile(r"([0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{1,9}(?:Z|[+-][0-9]{2}:[0-9]{2})?) ?")
@@ -17,10 +19,15 @@ _WIDEST = 14 * 4
 """Quarters of an hour: no zone is further from UTC."""
 
 
+SESSION = "session"
+NO_HINTS = ClockHints()
+
+
 class Clock:
     """What is known about the time at one place of the log; the parser moves it along."""
 
-    def __init__(self) -> None:
+    def __init__(self, hints: ClockHints = NO_HINTS) -> None:
+        self._hints = hints
         self.stamp: re.Match[str] | None = None
         self.header_time: int | None = None
         self.utc_offset: int | None = None
@@ -44,10 +51,23 @@ class Clock:
         except ValueError:  # 31 February and the like
             return None
 
+    @property
+    def session_offset(self) -> dict[str, Any]:
+        """`utc_offset` and `utc_offset_basis` by the session header alone."""
+        return {"utc_offset": self.utc_offset, "utc_offset_basis": None if self.utc_offset is None else SESSION}
+
+    def offset_of(self, *locals_: str | None) -> dict[str, Any]:
+        """`utc_offset` and `utc_offset_basis` of a block, by the first of its local times that is one."""
+        ticks = next((ticks for local in locals_ if (ticks := local_ticks(local or "")) is not None), None)
+        if ticks is None or self.utc_offset is not None:
+            return self.session_offset
+        offset, basis = self._hints.offset_of(ticks)
+        return {"utc_offset": offset, "utc_offset_basis": basis}
+
     def utc(self, local: str | None) -> int | None:
         """Ticks of a block's local time; None when it is none, or the offset is unknown."""
-        ticks = local_ticks(local or "")
-        return None if ticks is None or self.utc_offset is None else ticks - self.utc_offset * 60 * TICKS_PER_SECOND
+        ticks, offset = local_ticks(local or ""), self.offset_of(local)["utc_offset"]
+        return None if ticks is None or offset is None else ticks - offset * 60 * TICKS_PER_SECOND
 
     def of_line(self, stamped: bool) -> tuple[int | None, str]:
         """`logged_at` and `time_basis` of a single line."""

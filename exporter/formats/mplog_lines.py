@@ -19,7 +19,7 @@ The value of an `internalCmdLine` resource is a letter, base64, two numbers, ima
 import binascii
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from exporter.errors import FormatError
@@ -84,9 +84,9 @@ def internal_command_line(value: str) -> tuple[int | None, int | None]:
     return (None, None) if version != 1 else (found if found not in (0, NO_THREAT) else None, sequence or None)
 
 
-def detection(kind: str, text: str, logged_at: int | None, basis: str, utc_offset: int | None) -> LogRecord:
+def detection(kind: str, text: str, logged_at: int | None, basis: str, offset: Mapping[str, Any]) -> LogRecord:
     """The record of a line (without stamp and tag) of one of `mplog_kinds.DETECTIONS`; raises FormatError when it names no threat."""
-    return _READERS[kind](text, {"logged_at": logged_at, "time_basis": basis, "utc_offset": utc_offset})
+    return _READERS[kind](text, {"logged_at": logged_at, "time_basis": basis, **offset})
 
 
 def detection_lacking(record: LogRecord) -> str | None:

@@ -11,12 +11,13 @@ from exporter.errors import FormatError
 from exporter.formats import mplog_kinds as kinds
 from exporter.formats.mplog_actions import ActionsBlock
 from exporter.formats.mplog_blocks import CHARACTERS_LIMIT, LINES_LIMIT, Block, Step
-from exporter.formats.mplog_clock import STAMP, Clock
+from exporter.formats.mplog_clock import NO_HINTS, STAMP, Clock
 from exporter.formats.mplog_lines import detection, detection_lacking
 from exporter.formats.mplog_records import Session
 from exporter.formats.mplog_scan import ScanBlock, scan_type
 from exporter.formats.mplog_session import SessionBlock, with_shutdown
 from exporter.formats.text_lines import Chunk, TextLines
+from exporter.formats.time_zone import ClockHints
 from exporter.records import Item, Parsed, Rejected, Tally
 
 _LOUD = kinds.DETECTIONS | kinds.BLOCKS | frozenset(kinds.COUNTED_BLOCKS) | {kinds.DAMAGED}
@@ -66,10 +67,10 @@ class _Open(msgspec.Struct):
 class Reader:
     """The items of one log."""
 
-    def __init__(self, lines: TextLines) -> None:
+    def __init__(self, lines: TextLines, hints: ClockHints = NO_HINTS) -> None:
         self._lines = lines
         self._counts: dict[str, int] = defaultdict(int)
-        self._clock = Clock()
+        self._clock = Clock(hints)
         self._number = 0
         self._known = False
         self._open: _Open | None = None
@@ -150,7 +151,7 @@ class Reader:
         self._known = True
         logged_at, basis = self._clock.of_line(line.stamp is not None)
         try:
-            payload = detection(line.kind, line.message, logged_at, basis, self._clock.utc_offset)
+            payload = detection(line.kind, line.message, logged_at, basis, self._clock.session_offset)
         except FormatError as error:
             return Rejected(line.offset(), error.reason, line.text[:80].rstrip(), number=line.number)
         incomplete = line.incomplete or detection_lacking(payload)

@@ -16,12 +16,14 @@ class LogRecord(Payload, frozen=True, kw_only=True):
     """Base: `logged_at` is the line's own stamp (UTC), or for unstamped records the nearest stamp before; `time_basis` says which.
 
     `time_basis`: `line`, `previous_line`, `block` (no stamp before: the block's own local time through the session's offset), or
-    `none`. `utc_offset` is the session's offset in minutes, None when no session header was read.
+    `none`. `utc_offset` is in minutes; `utc_offset_basis` says where it is from: `session` (the log's own header), and for blocks without
+    one `trace` (the zone of a trace that ran then), `option` (the user's word), or `nearest_trace`.
     """
 
     logged_at: int | None = None
     time_basis: str = "line"
     utc_offset: int | None = None
+    utc_offset_basis: str | None = None
 
 
 class Session(LogRecord, frozen=True, kw_only=True):
@@ -98,7 +100,7 @@ class ThreatAction(msgspec.Struct, frozen=True, kw_only=True):
 class ThreatActions(LogRecord, frozen=True, kw_only=True):
     """`Beginning threat actions` … `Finished threat actions`; the flat fields repeat what `actions` says, for joining.
 
-    `started_at` and `ended_at` are None while the session's offset is unknown; the local texts stay in `started_local`, `ended_local`.
+    `started_at` and `ended_at` are None while the offset is unknown; the local texts stay in `started_local`, `ended_local`.
     """
 
     kind: ClassVar[str] = "mplog_threat_actions"

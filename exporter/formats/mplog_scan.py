@@ -105,7 +105,7 @@ class ScanBlock:
         return ResourceScan(
             logged_at=logged_at,
             time_basis=basis,
-            utc_offset=clock.utc_offset,
+            **clock.offset_of(fields.get("Start Time"), fields.get("End Time")),
             scan_type=self._name,
             scan_id=fields.get("Scan ID", "").strip(" {}").upper() or None,
             scan_source=number(fields.get("Scan Source", "")),

@@ -55,7 +55,7 @@ class SessionBlock:
         return Session(
             logged_at=logged_at,
             time_basis=basis,
-            utc_offset=clock.utc_offset,
+            **clock.session_offset,
             product=self._product,
             product_guid=self._guid,
             started_local=self._started,

@@ -64,6 +64,7 @@ def build_etl(
     started_at: int,
     ended_at: int | None,
     bias: int = 0,
+    changes: bytes = bytes(168),
     buffer_bytes: int = 4096,
     rotated: int = 0,
     clock: int = 1,
@@ -71,14 +72,20 @@ def build_etl(
 ) -> bytes:
     """A trace file. `ended_at` None: copied while it ran. `rotated`: that many buffers of a circular file were overwritten once more.
 
-    `clock` is 1 (performance counter of 10 MHz), 2 (system time) or 3 (cycles of a processor of 2 GHz).
+    `clock` is 1 (performance counter of 10 MHz), 2 (system time) or 3 (cycles of a processor of 2 GHz). `changes` is the rest of the time
+    zone (see `formats.time_zone`); with zeros there is no daylight time.
     """
     packed = list(
         _pack([_record(record, _counter(record.at, started_at, clock)) for record in records], buffer_bytes - _BUFFER_HEADER_BYTES)
     )
     body = [_buffer(data, buffer_bytes, number) for number, data in enumerate(packed, 1)]
     names = wide(session) + wide(log_file)
-    header = _log_header(buffer_bytes, started_at, ended_at, len(body) + 1, bias, bool(rotated), clock, wide_pointers) + names
+    header = (
+        _log_header(
+            buffer_bytes, started_at, ended_at, len(body) + 1, struct.pack("<i", bias) + changes, bool(rotated), clock, wide_pointers
+        )
+        + names
+    )
     first = struct.pack(
         "<HBBHHIIQII", 2, 2 if wide_pointers else 1, 0xC0, 32 + len(header), 0, 3176, 2964, _counter(started_at, started_at, clock), 0, 0
     )
@@ -95,12 +102,12 @@ def _counter(at: int, started_at: int, clock: int) -> int:
 
 
 def _log_header(
-    buffer_bytes: int, started_at: int, ended_at: int | None, buffers: int, bias: int, circular: bool, clock: int, wide_pointers: bool
+    buffer_bytes: int, started_at: int, ended_at: int | None, buffers: int, zone: bytes, circular: bool, clock: int, wide_pointers: bool
 ) -> bytes:
     written = 0 if ended_at is None else buffers
     head = struct.pack("<4IQ", buffer_bytes, 0x0501000A, 19045, 4, ended_at or 0)
     head += struct.pack("<8I", 156250, 16, _CIRCULAR if circular else 1, written, 1, 8 if wide_pointers else 4, 0, 2000)
-    head += bytes(16 if wide_pointers else 8) + struct.pack("<i", bias) + bytes(168 + 4)
+    head += bytes(16 if wide_pointers else 8) + zone + bytes(4)
     return head + struct.pack("<3QII", started_at - 600 * TICKS_PER_SECOND, TICKS_PER_SECOND, started_at, clock, 0)
 
 

@@ -111,6 +111,7 @@ def test_a_session_header_gives_product_clocks_and_offset():
         logged_at=START,
         time_basis="line",
         utc_offset=-300,
+        utc_offset_basis="session",
         product="Microsoft Defender Antivirus",
         product_guid="77BDAF73-B396-481F-9042-AD358843EC24",
         started_local="03-05-2024 05:15:00",

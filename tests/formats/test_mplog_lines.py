@@ -21,7 +21,7 @@ from exporter.formats.resources import Resource
 
 
 def read(kind, text):
-    return detection(kind, text, 5, "line", 60)
+    return detection(kind, text, 5, "line", {"utc_offset": 60})
 
 
 def blob(threat, sequence=0x1667B7DDC3FF, version=1, size=108):

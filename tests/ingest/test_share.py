@@ -9,7 +9,9 @@ import pytest
 
 from exporter.errors import ConfigurationError, EvidenceError, SinkUnavailable
 from exporter.evidence import folder as folder_module
+from tests.collectors.test_local_times import trace
 from tests.evidence.trees import appearance
+from tests.formats.test_mplog import EVENT, SCAN, encoded
 from tests.ingest.share import LINE_END, Share, Told, delivered, evidence_ids, ids, ingester, night
 from tests.line import export
 
@@ -308,3 +310,16 @@ def test_a_state_serves_one_set_of_targets(share: Share, tmp_path: Path) -> None
     night(share.folder)
     with pytest.raises(ConfigurationError, match="another state folder"):
         night(share.folder, to=(f"ecs:{tmp_path / 'out' / '{run}-x.ndjson'}",))
+
+
+def test_a_log_that_grew_is_read_with_what_the_traces_read_before_say_of_its_clock(share: Share, tmp_path: Path) -> None:
+    support = share.folder / "WS-9" / "ProgramData" / "Microsoft" / "Windows Defender" / "Support"
+    support.mkdir(parents=True)
+    log = support / "MPLog-20240305-051500.log"
+    (support / "MpWppTracing-20240305-050000-00000003-ffffffff.bin").write_bytes(trace(300))
+    log.write_bytes(encoded(EVENT))
+    night(share.folder)
+    log.write_bytes(encoded(EVENT, *SCAN))
+    night(share.folder)
+    clocks = [one["defender"]["mplog"].get("utc_offset_basis") for one in delivered(tmp_path / "out") if "mplog" in one["defender"]]
+    assert sorted(filter(None, clocks)) == ["trace"]
