@@ -16,6 +16,8 @@ from exporter.evidence import EvidenceFile, Tree
 from exporter.evidence.direct import DirectFile
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.hosts import Discovery, discover, open_tree
+from exporter.evidence.images import DEFAULT, ImageOptions
+from exporter.evidence.images.tree import image_kind
 from exporter.formats.evtx import computer_name
 from exporter.kinds import KINDS
 from exporter.ledger import ExportLedger
@@ -51,19 +53,23 @@ class Job(ReadingOptions, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False) -> Iterator[Discovery]:
-    """What all evidence paths hold, by host; the trees are closed afterwards. Raises EvidenceError when none can be opened.
+def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False, images: ImageOptions = DEFAULT) -> Iterator[Discovery]:
+    """What all evidence paths hold, by host; the trees are closed afterwards. Raises EvidenceError when one cannot be opened.
 
-    With `carve`, paths that are single files are read whatever they are called, to be searched for event log chunks.
+    With `carve`, paths that are single files, raw disk images too, are read as such, to be searched for event log chunks.
     """
     tails = {name: load(name).tails for name in COLLECTORS}
     with contextlib.ExitStack() as stack:
         trees: list[Tree] = []
         for path in evidence:
-            tree = open_tree(Path(path))
+            tree = FolderTree(Path(path)) if carve and _is_raw(Path(path)) else open_tree(Path(path), images=images)
             stack.callback(tree.close)
             trees.append(DirectFile(tree, tails["evtx"][0]) if carve and isinstance(tree, FolderTree) and tree.only else tree)
         yield discover(trees, tails, host, computer_of)
+
+
+def _is_raw(path: Path) -> bool:
+    return path.is_file() and image_kind(path.resolve().parent, (path.resolve().name,)) in ("raw", "unknown")
 
 
 def computer_of(file: EvidenceFile) -> str | None:

@@ -1,7 +1,14 @@
 """Where samples and peers are, and what their absence means: a skip for a user, a failure where `REQUIRE` says so (CI)."""
 
+import importlib.util
+import json
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -50,6 +57,25 @@ def shared_tools() -> Path:
     if not (SHARED / "tools").is_dir():
         missing(f"the generators folder {SHARED / 'tools'}", "real_data")
     return SHARED / "tools"
+
+
+@pytest.fixture(scope="session")
+def image_tool(shared_tools) -> Callable[..., dict[str, Any]]:
+    """`image_tool(name, *arguments)` runs make_image, make_vss or make_bitlocker; its truth. Use together with the marker `images`."""
+    if importlib.util.find_spec("pyfsntfs") is None:
+        missing("the extra `images`", "images")
+    for program, package in {"mkntfs": "ntfs-3g", "sfdisk": "fdisk", "qemu-img": "qemu-utils", "ewfacquire": "ewf-tools"}.items():
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+            missing(f"{program} (Debian package {package})", "images")
+
+    def run(name: str, *arguments: object) -> dict[str, Any]:
+        command = [sys.executable, str(shared_tools / f"{name}.py"), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        truth: dict[str, Any] = json.loads(done.stdout)
+        return truth
+
+    return run
 
 
 @pytest.fixture(scope="session")

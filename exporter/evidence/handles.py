@@ -57,10 +57,15 @@ def open_folder(root: Path, below: Sequence[str] = ()) -> Folder:
 
 def open_file(root: Path, below: Sequence[str]) -> BinaryIO:
     """A regular file beneath `root`, read-only; raises EvidenceError for anything else, then and while it is read."""
+    return io.BufferedReader(open_raw(root, below), PIECE_BYTES)
+
+
+def open_raw(root: Path, below: Sequence[str]) -> "RawFile":
+    """The same without a buffer, for who reads here and there."""
     try:
         folder = open_folder(root, below[:-1])
         try:
-            return io.BufferedReader(_File(folder.open(below[-1])), PIECE_BYTES)
+            return RawFile(folder.open(below[-1]))
         finally:
             folder.close()
     except OSError as error:
@@ -74,8 +79,19 @@ def reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-class _File(io.FileIO):
+class RawFile(io.FileIO):
     """A file whose failing disk or share is an EvidenceError."""
+
+    @property
+    def size(self) -> int:
+        """In bytes, as it is now."""
+        return os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(-1 if size is None else size) or b""
+        except OSError as error:
+            raise EvidenceError(f"cannot be read: {reason(error)}") from error
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         try:

@@ -14,6 +14,8 @@ from exporter.evidence.archive import ArchiveTree, archive_kind
 from exporter.evidence.files import File
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.handles import open_file
+from exporter.evidence.images import DEFAULT, ImageOptions
+from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.streams import Limits
 from exporter.records import Rejected
 
@@ -71,13 +73,15 @@ class _Root(msgspec.Struct, eq=False):
     naming: _Naming | None = None
 
 
-def open_tree(path: Path, limits: Limits | None = None) -> Tree:
-    """A folder, an archive (by its content) or one file as a tree; raises EvidenceError."""
+def open_tree(path: Path, limits: Limits | None = None, *, images: ImageOptions = DEFAULT) -> Tree:
+    """A folder, an archive or disk image (by its content) or one file as a tree; raises EvidenceError."""
     if path.is_file():
         real = path.resolve()
         try:
             if archive_kind(lambda: open_file(real.parent, (real.name,)), real.name) is not None:
                 return ArchiveTree(path, limits)
+            if image_kind(real.parent, (real.name,)) is not None:
+                return ImageTree(real.parent, (real.name,), images)
         except EvidenceError as error:
             raise EvidenceError(error.reason, str(path)) from error
     return FolderTree(path, limits)
@@ -116,7 +120,7 @@ def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_
     drives = {folder[:end] for folder in map(_folder, files) if (end := layouts.drive(folder)) is not None}
     for file in files:
         drive = _drive_of(_folder(file), drives)
-        prefix = layouts.collection(tuple(filter(None, file.root.split("/")))) if drive is None else layouts.without_drive(drive)
+        prefix = layouts.collection(_inside(file, file.root)) if drive is None else layouts.without_drive(drive)
         root = roots.setdefault(prefix, _Root(tree, prefix))
         root.files.append(file)
         root.windows = root.windows or drive is not None
@@ -129,7 +133,12 @@ def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_
 
 
 def _folder(file: File) -> tuple[str, ...]:
-    return tuple(file.path.split("/")[:-1])
+    return _inside(file, file.path)[:-1]
+
+
+def _inside(file: File, path: str) -> tuple[str, ...]:
+    """The components of a path that belong to the file; without volume and snapshot: all volumes of an image are one host's."""
+    return tuple(filter(None, path.removeprefix(file.volume_root).split("/")))
 
 
 def _drive_of(folder: tuple[str, ...], drives: set[tuple[str, ...]]) -> tuple[str, ...] | None:

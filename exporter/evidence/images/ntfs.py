@@ -1,0 +1,129 @@
+"""An NTFS volume, by libfsntfs: folders by path, what is in them, and files by their number in the MFT.
+
+A file is never opened by its path: that costs a search of every folder on the way (2 ms in a folder of 1,000 files, by number 0.1 ms).
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from exporter.errors import EvidenceError
+from exporter.evidence.images.libyal import library, reading
+from exporter.evidence.images.media import Media, media_of
+from exporter.evidence.streams import PIECE_BYTES
+from exporter.records import Rejected
+
+_INDEX = (1 << 48) - 1
+_REPARSE_POINT, _ENCRYPTED = 0x400, 0x4000
+_FIRST_OF_USERS = 24
+"""Lower entries of the MFT are the file system's own."""
+
+
+class Entry(NamedTuple):
+    """A file or folder: its number in the MFT with the count of its uses, times in ticks, size in bytes.
+
+    `link` is the target of a link, which is not followed.
+    """
+
+    name: str
+    reference: int
+    is_folder: bool
+    size: int
+    created_at: int
+    modified_at: int
+    changed_at: int
+    accessed_at: int
+    link: str | None = None
+    encrypted: bool = False
+
+
+class Ntfs:
+    """A volume. All methods raise EvidenceError."""
+
+    def __init__(self, media: Media) -> None:
+        self._volume = library("pyfsntfs").volume()
+        with reading("the NTFS volume cannot be opened"):
+            self._volume.open_file_object(media)
+            self._root = self._volume.get_root_directory().file_reference
+
+    @property
+    def label(self) -> str:
+        """The volume's name; empty when it has none or cannot be read."""
+        try:
+            with reading("label"):
+                return self._volume.get_name() or ""
+        except EvidenceError:
+            return ""
+
+    def folder(self, path: tuple[str, ...]) -> tuple[int, tuple[str, ...]] | None:
+        """The reference of a folder and its path as it is spelled there; None when there is none or a link stands there."""
+        reference, spelled = self._root, []
+        for end in range(1, len(path) + 1):
+            with reading(f"folder `{'/'.join(path[:end])}`"):
+                entry = self._volume.get_file_entry_by_path("\\" + "\\".join(path[:end]))
+                if entry is None or not entry.has_directory_entries_index() or _is_link(entry):
+                    return None
+                reference = entry.file_reference
+                spelled.append(entry.name or path[end - 1])
+        return reference, tuple(spelled)
+
+    def entries(self, reference: int) -> Iterator[Entry | Rejected]:
+        """What is in a folder, without the file system's own files; each that cannot be read as Rejected."""
+        with reading("folder"):
+            folder = self._volume.get_file_entry(reference & _INDEX)
+            number = folder.number_of_sub_file_entries
+        for index in range(number):
+            try:
+                with reading(f"entry {index + 1} of {number} in this folder"):
+                    entry = folder.get_sub_file_entry(index)
+                    if entry.file_reference & _INDEX >= _FIRST_OF_USERS:
+                        yield _entry(entry)
+            except EvidenceError as error:
+                yield Rejected(None, error.reason)
+
+    def open(self, entry: Entry, stream: str = "") -> BinaryIO:
+        """A file, or an alternate stream of it."""
+        if entry.encrypted:
+            raise EvidenceError("encrypted by Windows (EFS): not read")
+        with reading("the file cannot be opened"):
+            there = self._volume.get_file_entry(entry.reference & _INDEX)
+            if there.file_reference != entry.reference:
+                raise EvidenceError("its entry in the MFT belongs to another file")
+            data = there if not stream else there.get_alternate_data_stream_by_name(stream)
+            if data is None:
+                raise EvidenceError(f"it has no stream `{stream}`")
+            size = data.get_size()
+        # typeshed wants a raw stream, which Media is
+        return cast("BinaryIO", io.BufferedReader(media_of(data, size, "the file"), PIECE_BYTES))
+
+    def streams(self, entry: Entry) -> list[tuple[str, int]]:
+        """Names and sizes of a file's alternate streams."""
+        with reading("alternate streams"):
+            there = self._volume.get_file_entry(entry.reference & _INDEX)
+            return [(stream.name, stream.size) for stream in there.alternate_data_streams]
+
+    def close(self) -> None:
+        """Closes the volume."""
+        with reading("closing"):
+            self._volume.close()
+
+
+def _entry(entry: Any) -> Entry:
+    is_folder = entry.has_directory_entries_index()
+    return Entry(
+        name=entry.name,
+        reference=entry.file_reference,
+        is_folder=is_folder,
+        size=0 if is_folder else entry.size,
+        created_at=entry.get_creation_time_as_integer(),
+        modified_at=entry.get_modification_time_as_integer(),
+        changed_at=entry.get_entry_modification_time_as_integer(),
+        accessed_at=entry.get_access_time_as_integer(),
+        link=entry.symbolic_link_target or "" if _is_link(entry) else None,
+        encrypted=bool(entry.file_attribute_flags & _ENCRYPTED),
+    )
+
+
+def _is_link(entry: Any) -> bool:
+    """A symbolic link, junction or mount point; other reparse points (compressed, deduplicated) are ordinary files."""
+    return bool(entry.file_attribute_flags & _REPARSE_POINT) and entry.symbolic_link_target is not None
