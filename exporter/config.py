@@ -1,6 +1,5 @@
 """The configuration file: TOML, one table per command, every key an option of that command."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from exporter.errors import ConfigurationError
 
 def read_config(path: Path, known: Mapping[str, frozenset[str]]) -> dict[str, dict[str, Any]]:
     """Command to option to value. Raises ConfigurationError for what is not TOML, and for tables and keys that are not in `known`."""
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

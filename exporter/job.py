@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +21,6 @@ from exporter.evidence.images import DEFAULT, ImageOptions
 from exporter.evidence.images.tree import image_kind
 from exporter.formats.evtx import computer_name
 from exporter.kinds import KINDS
-from exporter.ledger import ExportLedger
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.references import Run
@@ -29,10 +29,10 @@ from exporter.report.run import RunReport, SinkReport
 from exporter.sinks import STREAMING, Sink
 from exporter.sinks.atomic import refuse_existing
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink, parse_target, wall_clock
-from exporter.state.checkpoint import State
 from exporter.state.dead_letters import DeadLetters
-from exporter.state.lock import Lock
-from exporter.state.place import prepare
+
+if TYPE_CHECKING:
+    from exporter.ledger import ExportLedger
 
 
 class Job(ReadingOptions, frozen=True, kw_only=True):
@@ -99,10 +99,22 @@ def run_job(job: Job, progress: Progress) -> RunReport:
         if job.resume:
             raise ConfigurationError("--resume needs --state: the folder that the interrupted run was given")
         return _export(job, progress, None)
+    from exporter.ledger import ExportLedger
+    from exporter.state.checkpoint import State
+    from exporter.state.lock import Lock
+    from exporter.state.place import prepare
+
     _keep_out_of_evidence(job, [])
     with Lock(prepare(job.state)), contextlib.closing(State(job.state)) as state:
         streaming = all(parse_target(text).name in STREAMING for text in job.to)
         return _export(job, progress, ExportLedger(state, _identity(job), resume=job.resume, streaming=streaming))
+
+
+def _lock(folder: Path) -> AbstractContextManager[object]:
+    """SQLite is imported by those who need it."""
+    from exporter.state.lock import Lock
+
+    return Lock(folder)
 
 
 def _identity(job: Job) -> dict[str, Any]:
@@ -113,7 +125,7 @@ def _identity(job: Job) -> dict[str, Any]:
     return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "alerts": job.alerts, **reading}
 
 
-def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunReport:
+def _export(job: Job, progress: Progress, ledger: "ExportLedger | None") -> RunReport:
     targets = [parse_target(text) for text in job.to]
     paths = [path for target in targets if (path := target.path) is not None]
     dead_letters = job.dead_letters or (paths[0].parent if paths else Path()) / "dead-letters.ndjson"
@@ -130,7 +142,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
     if job.manifest is not None:
         refuse_existing(job.manifest, force)
     settings = SinkSettings(
-        force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=Lock
+        force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=_lock
     )
     with discovered(job.evidence, job.host, carve=job.carve) as discovery:
         if ledger is not None:
@@ -157,7 +169,7 @@ def _export(job: Job, progress: Progress, ledger: ExportLedger | None) -> RunRep
 
 
 def _run(
-    pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters, ledger: ExportLedger | None
+    pipeline: Pipeline, discovery: Discovery, sinks: list[tuple[Sink, SinkReport]], letters: DeadLetters, ledger: "ExportLedger | None"
 ) -> None:
     report = pipeline.report
     started = False

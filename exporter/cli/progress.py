@@ -1,6 +1,5 @@
 """How far a run is: on a terminal by rich, as JSON lines for schedulers, or not at all."""
 
-import json
 import sys
 import time
 from typing import Any
@@ -56,6 +55,8 @@ class JsonLines:
     def _say(self, *, always: bool = False) -> None:
         now = time.monotonic()
         if always or now - self._said_at >= _INTERVAL_SECONDS:
+            import json
+
             self._said_at = now
             print(json.dumps({"progress": self._state}), file=sys.stderr, flush=True)  # noqa: T201 (this is the output)
 

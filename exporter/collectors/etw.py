@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
-from exporter.formats.etl import EtwAmsi, EtwEvent, EtwMessage, EtwTrace, defender_in, parse_etl
+from exporter.formats.etl_records import EtwAmsi, EtwEvent, EtwMessage, EtwTrace
 from exporter.records import Item, Parsed, Tally
 
 _OURS = "mpwpp"
@@ -22,6 +22,8 @@ class EtwCollector:
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         """The records of one trace, its summary last; of a trace of others only that it was seen."""
+        from exporter.formats.etl import defender_in, parse_etl
+
         if not file.path.rpartition("/")[2].lower().startswith(_OURS):
             with file.open() as stream:
                 ours = defender_in(stream)

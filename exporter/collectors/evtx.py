@@ -4,11 +4,9 @@ import io
 from collections.abc import Iterator
 
 from exporter.collectors import Settings
-from exporter.collectors.evtx_workers import with_jobs
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.evtx import Reading, parse
-from exporter.formats.evtx_carve import carve
+from exporter.formats.evtx import ReadChunks, Reading, parse
 from exporter.formats.evtx_chunks import FILE_MAGIC
 from exporter.records import Item, Parsed
 from exporter.times import unix_microseconds
@@ -26,11 +24,13 @@ class EvtxCollector:
         With `carve` a file without the header of a log is searched for chunks.
         """
         reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
-        parallel = with_jobs(settings.jobs, file.size)
+        parallel = _with_jobs(settings.jobs, file.size)
         with file.open() as stream:
             if not settings.carve:
                 yield from parse(stream, reading, parallel)
                 return
+            from exporter.formats.evtx_carve import carve
+
             # streams of evidence go forward only: the magic is looked at and stays
             buffered = io.BufferedReader(stream)  # type: ignore[type-var]
             is_log = buffered.peek(len(FILE_MAGIC)).startswith(FILE_MAGIC)
@@ -42,3 +42,12 @@ class EvtxCollector:
         assert isinstance(event, WindowsEvent)
         at = "" if event.created_at is None else str(unix_microseconds(event.created_at))
         return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
+
+
+def _with_jobs(jobs: int, size: int | None) -> ReadChunks | None:
+    """Processes have their price: a run with one does not even import what starts them."""
+    if jobs == 1:
+        return None
+    from exporter.collectors.evtx_workers import with_jobs
+
+    return with_jobs(jobs, size)

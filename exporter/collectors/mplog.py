@@ -5,8 +5,6 @@ from pathlib import PurePosixPath
 
 from exporter.collectors import Settings
 from exporter.evidence import EvidenceFile
-from exporter.formats.mplog import parse_mplog
-from exporter.formats.time_zone import ClockHints
 from exporter.records import Item, Parsed
 
 
@@ -17,6 +15,9 @@ class MplogCollector:
     tails = ("windows defender/support/mplog-*.log", "microsoft antimalware/support/mplog-*.log", "mplog-*.log")
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
+        from exporter.formats.mplog import parse_mplog
+        from exporter.formats.time_zone import ClockHints
+
         with file.open() as stream:
             yield from parse_mplog(stream, ClockHints(settings.zones, settings.utc_offset))
 

@@ -20,8 +20,7 @@ _NOTHING = Payload()
 _ESCAPED = 0x80
 _TEXT, _NUMBER, _MAP = 1, 2, 3
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODED: tuple[type[Any], ...] = (Record, *_CLASSES)
-_DECODERS = {kind: msgspec.msgpack.Decoder(kind) for kind in _DECODED}
+_DECODERS: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {}
 
 
 class Spool:
@@ -70,7 +69,8 @@ def unpacked(data: bytes) -> Record:
 
 
 def _decoded(data: bytes, kind: type[Any]) -> Any:
-    return _DECODERS[kind].decode(data)
+    decoder = _DECODERS.get(kind) or _DECODERS.setdefault(kind, msgspec.msgpack.Decoder(kind))
+    return decoder.decode(data)
 
 
 def _escaped(value: msgspec.Struct) -> bytes:

@@ -1,6 +1,5 @@
 """Which files belong to which host, whatever collected them and however they are packed."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -201,6 +200,8 @@ def _computer(file: File, computer_name: ComputerName) -> str | None:
 
 def _client_name(file: File) -> str | None:
     """The host name of a Velociraptor client_info.json, whose keys vary with its version; only ever a label."""
+    import json
+
     try:
         with file.open() as stream:
             content = json.loads(stream.read(_LARGEST_CLIENT_INFO_BYTES))

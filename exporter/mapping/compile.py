@@ -39,11 +39,7 @@ class Compiler:
         self._run = run
         self._scope: dict[str, Any] = {function.__name__: function for function in (iso, usable, fields_json, object_json, with_raw)}
         self._scope.update({f"via_{name}": call for name, call in TRANSFORMS.items()})
-        self._named_defaults = {name for name, table in values.items() if isinstance(table.default, str) and "{}" in table.default}
-        for name, table in values.items():
-            self._scope[f"values_{name}"] = table.values.get
-            self._scope[f"default_{name}"] = table.default
-            self._scope[f"table_{name}"] = table.values
+        self._values = values
 
     def compile(
         self, mapping: RecordMapping, kind: type[Payload], message_names: frozenset[str], message: Callable[[Mapping[str, Any]], str]
@@ -57,12 +53,20 @@ class Compiler:
         writer = DocumentWriter(self, kind)
         lines += writer.document(orjson.dumps(_nested(constants))[:-1] if constants else b"", _tree(varying, constants), needed)
         source = "\n".join(lines)
-        scope = {**self._scope, "message": message}
+        scope = {**self._scope, **self._tables(mapping), "message": message}
         exec(compile(source, f"<mapping of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
         for name, first in writer.kept.items():
             kept = Kept(scope[name], first=first)
             scope.update({f"known_{name}": kept.get, f"learn_{name}": kept.learn})
         return CompiledKind(scope["document"], scope["attributes"], source)
+
+    def _tables(self, mapping: RecordMapping) -> dict[str, Any]:
+        """The value tables that the mapping names, as the generated code knows them."""
+        found: dict[str, Any] = {}
+        for name in {rule.values for rule in (*mapping.ecs, *mapping.attributes) if rule.values}:
+            table = self._values[name]
+            found |= {f"values_{name}": table.values.get, f"default_{name}": table.default, f"table_{name}": table.values}
+        return found
 
     def _split(self, rules: tuple[Rule, ...]) -> tuple[dict[str, Any], list[Rule]]:
         """Top-level fields that are constant as a whole, and the rules of all others."""
@@ -118,7 +122,7 @@ class Compiler:
     def value(self, rule: Rule, kind: type[Payload]) -> str:
         """The expression of a field's value."""
         sources = [expression(reference, kind) for reference in rule.attributes]
-        if rule.values in self._named_defaults and not rule.via:
+        if rule.values and not rule.via and "{}" in str(self._values[rule.values].default):
             return f"values_{rule.values}(w := {sources[0]}) or default_{rule.values}.format(w)"
         if rule.values and not rule.via:
             return f"values_{rule.values}({sources[0]}, default_{rule.values})"

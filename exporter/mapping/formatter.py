@@ -17,8 +17,6 @@ import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import yaml
-
 from exporter.mapping.formatter_check import HELPERS, KEYS, check, structure
 
 __all__ = ["Formatter", "check", "compile_formatter", "export_yaml"]
@@ -65,6 +63,8 @@ def compile_formatter(definition: Mapping[str, Any]) -> Formatter:
 
 def export_yaml(definitions: Iterable[Mapping[str, Any]]) -> str:
     """The definitions as a stream that psort loads (`--custom_formatter_definitions`); raises ValueError for one that `check` refuses."""
+    import yaml
+
     documents = []
     for definition in definitions:
         if problems := check(definition):

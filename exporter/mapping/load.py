@@ -1,32 +1,53 @@
 """Reads `mappings/`: blocks, record mappings, value tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Generic, TypeVar
 
 from exporter.errors import MappingError
 from exporter.mapping.schema import MappingSet, RecordMapping, Rule, Time, ValueTable
-from exporter.mapping.yaml_lines import LINE, plain, read
+from exporter.mapping.yaml_lines import LINE, plain, read, read_all
 
 _RULE_KEYS = {"from", "const", "values", "via"}
 _RECORD_KEYS = {"kind", "use", "alert", "timestamps", "formatter", "message", "short_message", "ecs", "attributes"}
 
 
+_Content = TypeVar("_Content")
+
+
+class _Files(Mapping[str, _Content], Generic[_Content]):
+    """What the YAML files of a folder say, by their names, each read when it is asked for: most runs see a few kinds of forty."""
+
+    def __init__(self, folder: Path, load: Callable[[Path], _Content]) -> None:
+        self._paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        self._load = load
+        self._loaded: dict[str, _Content] = {}
+
+    def __getitem__(self, name: str) -> _Content:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(self._paths[name])
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
 def load_mappings(folder: Path) -> MappingSet:
-    """Everything below `folder`; raises MappingError naming file and line. Nothing is checked against the kinds yet."""
+    """Everything below `folder`; raises MappingError naming file and line, for a record or table when it is asked for.
+
+    Nothing is checked against the kinds yet.
+    """
     common = read(folder / "common.yaml")
-    known = {item["data_type"]: item for item in yaml.safe_load_all((folder / "plaso" / "known.yaml").read_text("utf-8")) if item}
-    records = {}
-    for path in sorted((folder / "records").glob("*.yaml")):
-        mapping = _record(path, common, known)
-        records[mapping.kind] = mapping
-    values = {path.stem: _values(path) for path in sorted((folder / "values").glob("*.yaml"))}
-    return MappingSet(records=records, values=values, fields=plain(common["fields"]))
+    known = cache(lambda: {item["data_type"]: item for item in read_all(folder / "plaso" / "known.yaml")})
+    records = _Files(folder / "records", lambda path: _record(path, common, known))
+    return MappingSet(records=records, values=_Files(folder / "values", _values), fields=plain(common["fields"]))
 
 
-def _record(path: Path, common: dict[str, Any], known: dict[str, Any]) -> RecordMapping:
+def _record(path: Path, common: dict[str, Any], known: Callable[[], dict[str, Any]]) -> RecordMapping:
     content = read(path)
     if unknown := set(content) - _RECORD_KEYS - {LINE}:
         raise MappingError(f"{path.name}:1: unknown key `{min(unknown)}`")
@@ -34,7 +55,7 @@ def _record(path: Path, common: dict[str, Any], known: dict[str, Any]) -> Record
         raise MappingError(f"{path.name}:1: `kind` must be the file's name, `{path.stem}`")
     parts = [("common.yaml", _block(common, name, path)) for name in content.get("use", [])] + [(path.name, content)]
     formatter = content.get("formatter")
-    definition = known.get(formatter) if isinstance(formatter, str) else plain(formatter or {})
+    definition = known().get(formatter) if isinstance(formatter, str) else plain(formatter or {})
     if definition is None:
         raise MappingError(f"{path.name}:1: plaso's formatter `{formatter}` is not in plaso/known.yaml")
     return RecordMapping(

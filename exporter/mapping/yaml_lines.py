@@ -45,6 +45,11 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_all(path: Path) -> list[dict[str, Any]]:
+    """The documents of a YAML stream, without lines."""
+    return [item for item in yaml.load_all(path.read_text("utf-8"), _Base) if item]
+
+
 def plain(value: Any) -> Any:
     """The same without the line numbers."""
     if isinstance(value, dict):

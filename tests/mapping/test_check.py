@@ -89,7 +89,15 @@ def test_a_wrong_rule_is_named(copy: Path, old: str, new: str, expected: str) ->
 def test_a_file_that_cannot_be_read_is_an_error_with_its_line(copy: Path, old: str, new: str, expected: str) -> None:
     replace(copy, RECORD, old, new)
     with pytest.raises(MappingError, match=expected.replace("[", "\\[").replace("(", "\\(")):
-        load_mappings(copy)
+        dict(load_mappings(copy).records)
+
+
+def test_a_mapping_is_read_when_it_is_asked_for(copy: Path) -> None:
+    replace(copy, RECORD, "ecs:", "ecs: [")
+    records = load_mappings(copy).records
+    assert records["incident"].kind == "incident"
+    with pytest.raises(MappingError):
+        records["quarantine_entry"]
 
 
 def test_the_line_named_is_the_rule_s(copy: Path) -> None:
