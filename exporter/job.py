@@ -1,7 +1,7 @@
 """One export from options to report: opens evidence and sinks, runs the pipeline, finishes or aborts."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 
 class Job(ReadingOptions, frozen=True, kw_only=True):
-    """The options of an export, as the command line and the configuration file give them."""
+    """The options of an export, as the command line and the configuration file give them. `sources` are collectors; none means all."""
 
     evidence: tuple[str, ...]
     case: str
     to: tuple[str, ...]
     host: str | None = None
+    sources: tuple[str, ...] = ()
     alerts: str = "incident"
     manifest: Path | None = None
     dead_letters: Path | None = None
@@ -88,7 +89,14 @@ def make_mapper(case: str, alerts: str = "incident", now: int | None = None) -> 
     return Mapper(load_mappings(mappings), KINDS, run, mappings, alerts=alerts)
 
 
-def run_job(job: Job, progress: Progress) -> RunReport:
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch gives each of its hosts: how a target is opened, and a mapper that was made before."""
+
+    opener: Callable[[SinkTarget, SinkSettings], Sink] = open_sink
+    mapper: Mapper | None = None
+
+
+def run_job(job: Job, progress: Progress, means: Means | None = None) -> RunReport:
     """Export; raises SinkError, ConfigurationError, EvidenceError or LockHeld, and then leaves no file under a final name.
 
     A sink that gives up after the start is no error here: the report tells it (`stopped`), and what servers had taken until then. With
@@ -98,7 +106,7 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     if job.state is None:
         if job.resume:
             raise ConfigurationError("--resume needs --state: the folder that the interrupted run was given")
-        return _export(job, progress, None)
+        return _export(job, progress, None, means or Means())
     from exporter.ledger import ExportLedger
     from exporter.state.checkpoint import State
     from exporter.state.lock import Lock
@@ -107,7 +115,8 @@ def run_job(job: Job, progress: Progress) -> RunReport:
     _keep_out_of_evidence(job, [])
     with Lock(prepare(job.state)), contextlib.closing(State(job.state)) as state:
         streaming = all(parse_target(text).name in STREAMING for text in job.to)
-        return _export(job, progress, ExportLedger(state, _identity(job), resume=job.resume, streaming=streaming))
+        ledger = ExportLedger(state, _identity(job), resume=job.resume, streaming=streaming)
+        return _export(job, progress, ledger, means or Means())
 
 
 def _lock(folder: Path) -> AbstractContextManager[object]:
@@ -125,14 +134,14 @@ def _identity(job: Job) -> dict[str, Any]:
     return {"evidence": evidence, "case": job.case, "to": to, "host": job.host, "alerts": job.alerts, **reading}
 
 
-def _export(job: Job, progress: Progress, ledger: "ExportLedger | None") -> RunReport:
+def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: Means) -> RunReport:
     targets = [parse_target(text) for text in job.to]
     paths = [path for target in targets if (path := target.path) is not None]
     dead_letters = job.dead_letters or (paths[0].parent if paths else Path()) / "dead-letters.ndjson"
     spool = (job.manifest or dead_letters).parent / "timesketch-spool"
     spools = [spool, *(Path(given) for target in targets if (given := target.options.get("spool")))]
     _keep_out_of_evidence(job, [*paths, dead_letters, *spools])
-    _keep_apart([*map(_place, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
+    keep_apart([*map(place_of, targets), str(dead_letters), *([str(job.manifest)] if job.manifest else [])])
     report = RunReport(case=job.case, evidence=list(job.evidence), engine_differences=0 if job.cross_check else None)
     if ledger is not None and ledger.finished and (job.manifest is None or job.manifest.exists()):
         report.finished_before, report.finished_damaged = ledger.finished, ledger.damaged
@@ -145,13 +154,14 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None") -> RunR
         force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=_lock
     )
     with discovered(job.evidence, job.host, carve=job.carve) as discovery:
+        discovery = _chosen(discovery, job.sources)
         if ledger is not None:
             rest = ledger.rest(discovery.hosts)
             report.delivered_before = [host.name for host in discovery.hosts if host not in rest]
             discovery = msgspec.structs.replace(discovery, hosts=rest)
-        mapper = make_mapper(job.case, job.alerts)
+        mapper = means.mapper or make_mapper(job.case, job.alerts)
         report.sinks = [SinkReport(name=target.name, target=target.target, server=target.server) for target in targets]
-        sinks = [(open_sink(target, settings), sink_report) for target, sink_report in zip(targets, report.sinks, strict=True)]
+        sinks = [(means.opener(target, settings), sink_report) for target, sink_report in zip(targets, report.sinks, strict=True)]
         letters = DeadLetters(dead_letters, force=force, append=bool(report.delivered_before), reproducible=job.reproducible)
         pipeline = Pipeline(
             mapper=mapper,
@@ -166,6 +176,21 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None") -> RunR
         _run(pipeline, discovery, sinks, letters, ledger)
     report.dead_letter_file = str(dead_letters) if report.dead_letters else None
     return report
+
+
+def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:
+    """Only the files of these collectors. Hosts are named by all that is there, so that ids do not depend on the choice."""
+    if not sources:
+        return discovery
+    hosts = (
+        msgspec.structs.replace(
+            host,
+            files=tuple((name, file) for name, file in host.files if name in sources),
+            missing=tuple(name for name in host.missing if name in sources),
+        )
+        for host in discovery.hosts
+    )
+    return msgspec.structs.replace(discovery, hosts=tuple(host for host in hosts if host.files))
 
 
 def _run(
@@ -196,11 +221,12 @@ def _run(
         letters.close()
 
 
-def _place(target: SinkTarget) -> str:
+def place_of(target: SinkTarget) -> str:
+    """Where a target writes to, as one text."""
     return f"{target.target}?{[target.options.get(name) for name in ('index', 'sketch', 'timeline')]}" if target.server else target.target
 
 
-def _keep_apart(outputs: Sequence[str]) -> None:
+def keep_apart(outputs: Sequence[str]) -> None:
     """Refuse two outputs on one target: the second would replace what the first wrote."""
     seen: set[str] = set()
     for output in outputs:

@@ -14,6 +14,7 @@ from exporter.text import printable
 COMMANDS = {
     "scan": "exporter.cli.scan:scan",
     "export": "exporter.cli.export:export",
+    "batch": "exporter.cli.batch:batch",
     "replay": "exporter.cli.replay:replay",
     "ingest": "exporter.cli.ingest:ingest",
     "state": "exporter.cli.state:state",

@@ -13,7 +13,7 @@ ENVIRONMENT = "DEFENDER_EXPORTER"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
 _WIDEST_MINUTES = 14 * 60
-TABLES = ("export", "ingest")
+TABLES = ("export", "ingest", "batch")
 """The commands that have a table in the configuration file."""
 _NOT_IN_FILE = frozenset(("config", "help"))
 

@@ -99,6 +99,19 @@ def collections(share: Path, tails: Sequence[str], patience: Patience) -> Iterat
             yield _alone(share, share / entry.name, entry, done)
 
 
+def look(place: Path, tails: Sequence[str], patience: Patience) -> Iterator[Collection | Unlisted]:
+    """The collections of one folder or file given by itself. Raises EvidenceError or SourceGone when it is not to be seen."""
+    try:
+        real = patience.call(place.resolve)
+        status = patience.call(real.stat)
+    except OSError as error:
+        raise EvidenceError(f"cannot be examined: {error.strerror}", str(place)) from error
+    if stat.S_ISDIR(status.st_mode):
+        yield from _folder(real.parent, real.name, Matcher([*tails, CLIENT_INFO], real.parent.parts[1:]), patience, set())
+    else:
+        yield _alone(real.parent, real, _Entry(real.name, "file", status.st_size, status.st_mtime_ns), set())
+
+
 def _folder(share: Path, name: str, matcher: Matcher, patience: Patience, done: set[str]) -> Iterator[Collection | Unlisted]:
     listing = _Listing(share, matcher, patience)
     try:

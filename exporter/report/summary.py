@@ -1,8 +1,8 @@
 """The summary that a person reads at the end of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from exporter.report.run import HostReport, RunReport
+from exporter.report.run import HostReport, RunReport, SinkReport
 from exporter.text import printable
 
 _SHOWN = 25
@@ -26,7 +26,7 @@ def _lines(report: RunReport) -> Iterator[str]:
     yield ""
     yield from _incidents(report)
     yield ""
-    yield from _sinks(report)
+    yield from sink_lines(report.sinks)
     yield from _losses(report)
 
 
@@ -55,9 +55,10 @@ def _incidents(report: RunReport) -> Iterator[str]:
         yield f"  … and {total - len(shown)} more"
 
 
-def _sinks(report: RunReport) -> Iterator[str]:
+def sink_lines(sinks: Iterable[SinkReport]) -> Iterator[str]:
+    """What was written where."""
     yield "Written:"
-    for sink in report.sinks:
+    for sink in sinks:
         counts = sink.counts
         rest = "".join(
             f", {number} {what}"

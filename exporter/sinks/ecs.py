@@ -1,12 +1,14 @@
 """ECS documents as NDJSON, one per record, in the order in which they come."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from exporter.errors import SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
 from exporter.sinks.atomic import output_for
 from exporter.sinks.ingested import END, ending
+from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 
 _BATCH_BYTES = 1 << 20
@@ -42,6 +44,16 @@ class EcsSink:
         if self._size >= _BATCH_BYTES:
             self._send()
         return (Result(position, event.id, Outcome.WRITTEN),)
+
+    def merge(self, saved: Sequence[Saved]) -> None:
+        """Append documents that processes of a batch have saved. Raises SinkUnavailable."""
+        for part in saved:
+            try:
+                with part.path.open("rb") as file:
+                    while piece := file.read(_BATCH_BYTES):
+                        self._output.write(piece)
+            except OSError as error:
+                raise SinkUnavailable(f"`{part.path}` cannot be read: {error.strerror}") from error
 
     def flush(self) -> Iterable[Result]:
         """Hand over what is buffered."""

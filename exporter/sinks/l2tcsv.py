@@ -14,7 +14,7 @@ empty cell stays. The apostrophe touches only cells that already look like a for
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -25,6 +25,7 @@ from exporter.errors import ConfigurationError
 from exporter.records import Mapped, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import output_for
+from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import Timeline, joined
 from exporter.text import clean
@@ -83,7 +84,7 @@ class L2tcsvSink:
         self._clock = _clock(target.options.get("timezone", "UTC"))
         self._extras: dict[tuple[Any, ...], tuple[list[str], str]] = {}
         self._output = output_for(target.target, settings.force)
-        self._timeline = Timeline(target.target, settings, self._encode)
+        self._timeline = Timeline(target.target, settings, self.encode)
         self._acknowledged = 0
 
     def check(self) -> None:
@@ -93,6 +94,10 @@ class L2tcsvSink:
     def write(self, event: Mapped, position: int) -> Iterable[Result]:
         """Take the rows of one record."""
         return self._timeline.write(event, position)
+
+    def merge(self, saved: Sequence[Saved]) -> None:
+        """Take rows that processes of a batch have saved, in place of records."""
+        self._timeline.runs.take(saved)
 
     def flush(self) -> Iterable[Result]:
         """Nothing to send: the order is known only at the end."""
@@ -118,7 +123,8 @@ class L2tcsvSink:
         self._timeline.runs.close()
         self._output.abort()
 
-    def _encode(self, row: Row) -> tuple[bytes, bytes]:
+    def encode(self, row: Row) -> tuple[bytes, bytes]:
+        """The sort key and the line of a row."""
         minutes, rest = divmod(row.ticks - UNIX_EPOCH, _MINUTE)
         date, minute, zone = self._clock(minutes)
         inode = str(row.attributes.get("inode", "")) or "-"

@@ -6,12 +6,16 @@ however the lines arrive. No key and no line may be the beginning of another: ke
 end in LF.
 """
 
+import contextlib
 import heapq
+import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO
+
+import msgspec
 
 from exporter.errors import SinkUnavailable
 
@@ -20,7 +24,18 @@ MEMORY_BYTES = 64 << 20
 FAN_IN = 32
 """Runs of one level before they become one of the next: 2 GiB in the first, 64 GiB in the second, with at most 64 files open."""
 _OBJECT_BYTES = 64
+SAVED_FAN_IN = 64
+"""Saved runs that are read at once."""
+_SAVED_BUFFER = 1 << 16
 _FILE_BUFFER = 1 << 18
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A run in a file of its own: how many lines it has, and their bytes without the keys."""
+
+    path: Path
+    lines: int
+    size: int
 
 
 class SortedRuns:
@@ -46,12 +61,39 @@ class SortedRuns:
         if self._used > self._memory_bytes:
             self._spill()
 
+    def take(self, saved: Sequence[Saved]) -> None:
+        """Take saved runs too, with a bounded number of open files. Raises SinkUnavailable when one cannot be read, or the disk is full."""
+        few = len(saved) <= SAVED_FAN_IN
+        for start in range(0, len(saved), SAVED_FAN_IN):
+            with contextlib.ExitStack() as opened, _room(self._folder):
+                files: list[IO[bytes]] = [
+                    opened.enter_context(run.path.open("rb", buffering=_SAVED_BUFFER)) for run in saved[start : start + SAVED_FAN_IN]
+                ]
+                if few:
+                    self._levels.append(files)
+                    opened.pop_all()
+                else:
+                    self._add_run(0, heapq.merge(*map(_read, files)))
+        self.count += sum(run.lines for run in saved)
+        self.size += sum(run.size for run in saved)
+
     def lines(self) -> Iterator[bytes]:
         """All lines in order; once, after the last `add`."""
+        for record in self._sorted():
+            yield record[int.from_bytes(record[-4:], "big") : -4]
+
+    def save(self, path: Path) -> Saved:
+        """Write all lines with their keys as one run, flushed to the disk; once, after the last `add`. Raises SinkUnavailable."""
+        with _room(path.parent), path.open("xb", buffering=_FILE_BUFFER) as file:
+            file.writelines(_framed(self._sorted()))
+            file.flush()
+            os.fsync(file.fileno())
+        return Saved(path, self.count, self.size)
+
+    def _sorted(self) -> Iterable[bytes]:
         self._records.sort()
         files = list(chain.from_iterable(self._levels))
-        for record in heapq.merge(self._records, *map(_read, files)) if files else self._records:
-            yield record[int.from_bytes(record[-4:], "big") : -4]
+        return heapq.merge(self._records, *map(_read, files)) if files else self._records
 
     def close(self) -> None:
         """Give up memory and temporary files."""
@@ -62,10 +104,8 @@ class SortedRuns:
 
     def _spill(self) -> None:
         self._records.sort()
-        try:
+        with _room(self._folder):
             self._add_run(0, self._records)
-        except OSError as error:
-            raise SinkUnavailable(f"no room to sort the timeline in `{self._folder or tempfile.gettempdir()}`: {error.strerror}") from error
         self._records.clear()
         self._used = 0
 
@@ -75,13 +115,25 @@ class SortedRuns:
         file = tempfile.TemporaryFile(buffering=_FILE_BUFFER, dir=self._folder)  # noqa: SIM115 (closed by `close` or after merging)
         runs = self._levels[level]
         runs.append(file)
-        file.writelines(chain.from_iterable((len(record).to_bytes(4, "big"), record) for record in records))
+        file.writelines(_framed(records))
         file.flush()
         if len(runs) == self._fan_in:
             self._add_run(level + 1, heapq.merge(*map(_read, runs)))
             for run in runs:
                 run.close()
             runs.clear()
+
+
+@contextlib.contextmanager
+def _room(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SinkUnavailable(f"the timeline cannot be sorted in `{folder or tempfile.gettempdir()}`: {error.strerror}") from error
+
+
+def _framed(records: Iterable[bytes]) -> Iterator[bytes]:
+    return chain.from_iterable((len(record).to_bytes(4, "big"), record) for record in records)
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from exporter.records import Mapped, Row
 from exporter.sinks import Outcome, Result
 from exporter.sinks.runs import MEMORY_BYTES, SortedRuns
 from exporter.sinks.targets import SinkSettings
 
+Encode: TypeAlias = Callable[[Row], tuple[bytes, bytes]]
+"""From a row to its sort key and its line; raises RowRefused."""
 _JOINED = 500
 
 
@@ -22,7 +25,7 @@ class Timeline:
     Nothing is acknowledged before the file has its name: a line's place is known only when all lines are.
     """
 
-    def __init__(self, target: str, settings: SinkSettings, encode: Callable[[Row], tuple[bytes, bytes]]) -> None:
+    def __init__(self, target: str, settings: SinkSettings, encode: Encode) -> None:
         self._encode = encode
         self.runs = SortedRuns(settings.temporary_directory or _folder(target), MEMORY_BYTES)
         self.position = 0

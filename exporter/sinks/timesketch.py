@@ -1,6 +1,6 @@
 """Timesketch JSONL in time order (sink-contracts T1 to T11), split into parts where one file would be too large to import."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from exporter.errors import ConfigurationError
 from exporter.records import Mapped, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import PartFile, output_for, refuse_existing
+from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import RowRefused, Timeline, joined
 from exporter.sinks.timesketch_keys import KeyRules
@@ -56,6 +57,10 @@ class TimesketchSink:
     def write(self, event: Mapped, position: int) -> Iterable[Result]:
         """Take the rows of one record."""
         return self._timeline.write(event, position)
+
+    def merge(self, saved: Sequence[Saved]) -> None:
+        """Take rows that processes of a batch have saved, in place of records."""
+        self._timeline.runs.take(saved)
 
     def flush(self) -> Iterable[Result]:
         """Nothing to send: the order is known only at the end."""

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -15,6 +15,7 @@ from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
 from exporter.sinks.index_names import slug
 from exporter.sinks.retry import PATIENCE_SECONDS
+from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, yes_or_no
 from exporter.sinks.timeline import Timeline
 from exporter.sinks.timesketch import PART_BYTES, PART_LINES, Encoder
@@ -54,6 +55,7 @@ class TimesketchUpload:
         self._written = _Written(temporary)
         self._delivered: Spool | None = None
         self._acknowledged = 0
+        self.sent = True
 
     def check(self) -> None:
         """Log in, look at the sketch and the timeline, make the spool folder."""
@@ -69,6 +71,10 @@ class TimesketchUpload:
         results = self._timeline.write(event, position)
         return [result for result in results if not self._written.take(result)]
 
+    def merge(self, saved: Sequence[Saved]) -> None:
+        """Take rows that processes of a batch have saved, in place of records."""
+        self._timeline.runs.take(saved)
+
     def flush(self) -> Iterable[Result]:
         """Write the parts, upload them, and wait until the server has indexed every row."""
         runs = self._timeline.runs
@@ -77,9 +83,9 @@ class TimesketchUpload:
             runs.close()
             self._server.close()
             self._server.login()  # the run may have lasted longer than the session
-            sent = self._delivery.deliver(self._delivered)
+            self.sent = bool(self._delivery.deliver(self._delivered))
             self._acknowledged = self._timeline.position
-            return self._written.results(Outcome.WRITTEN if sent else Outcome.DUPLICATE)
+            return self._written.results(Outcome.WRITTEN if self.sent else Outcome.DUPLICATE)
         return ()
 
     @property

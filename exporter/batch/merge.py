@@ -1,0 +1,104 @@
+"""The end of a batch: what the hosts have left, in the order of the plan, becomes the outputs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from exporter.batch.store import Done, Store
+from exporter.batch.task import Item, Outcome
+from exporter.batch.totals import BatchReport
+from exporter.errors import SinkUnavailable
+from exporter.report.run import SinkReport
+from exporter.sinks import Sink
+from exporter.sinks.atomic import PartFile
+from exporter.sinks.parts import Merging
+from exporter.sinks.runs import Saved
+
+
+class Output(NamedTuple):
+    """A sink that merges, its number among the targets, and its report."""
+
+    number: int
+    sink: Sink
+    report: SinkReport
+
+
+class Hosts:
+    """The items with their manifests, read from the disk each time: they are many."""
+
+    def __init__(self, store: Store, items: Sequence[Item], settings: str) -> None:
+        self._store, self._items, self._settings = store, items, settings
+
+    def __iter__(self) -> Iterator[tuple[Item, Done | None, Outcome]]:
+        for item in self._items:
+            done = self._store.current(item, self._settings)
+            yield item, done, done.outcome if done is not None else _missing(item)
+
+
+def _missing(item: Item) -> Outcome:
+    return Outcome(id=item.id, host=item.label, state="missing", reasons=("it was not read yet",), size=item.size)
+
+
+def count(hosts: Hosts, report: BatchReport) -> None:
+    """Sum up all hosts."""
+    for _, _, outcome in hosts:
+        report.add(outcome)
+    report.check()
+
+
+def merge(store: Store, hosts: Hosts, outputs: Sequence[Output], report: BatchReport) -> None:
+    """Fill the sinks and close them. Raises SinkError, and then the caller aborts what is open."""
+    for output in outputs:
+        assert isinstance(output.sink, Merging)
+        saved = list(_saved(store, hosts, output.number))
+        rows = output.report.counts.rows
+        if output.sink.name != "ecs" and sum(part.lines for part in saved) != rows:
+            report.unbalanced.append(
+                f"sink {output.report.name}: {rows} line(s) were written, {sum(part.lines for part in saved)} are there"
+            )
+        output.sink.merge(saved)
+        for _ in output.sink.flush():
+            pass
+        if not getattr(output.sink, "sent", True):
+            counts = output.report.counts
+            counts.duplicate, counts.written = counts.duplicate + counts.written, 0
+    for output in outputs:
+        output.report.written = output.sink.close()
+
+
+def _saved(store: Store, hosts: Hosts, number: int) -> Iterator[Saved]:
+    for _, done, _ in hosts:
+        if done is not None and done.parts and (part := store.saved(done, number)) is not None:
+            yield part
+
+
+def merge_letters(store: Store, hosts: Hosts, path: Path, *, force: bool) -> str | None:
+    """All dead letters in one file; its path, or None when nothing was lost. Raises SinkError."""
+    file = PartFile(path, force)
+    try:
+        empty = True
+        for _, done, _ in hosts:
+            if done is not None and done.letters is not None:
+                empty = False
+                file.write((store.folder / done.folder / done.letters.name).read_bytes())
+        return None if empty else file.commit()[0]
+    except OSError as error:
+        raise SinkUnavailable(f"dead letters cannot be read: {error.strerror}") from error
+    finally:
+        file.abort()
+
+
+def write_manifest(path: Path, head: dict[str, Any], hosts: Hosts, store: Store) -> None:
+    """The manifest of the batch: its head, and then every host with its own; never more than one of them in memory."""
+    file = PartFile(path, force=True)
+    try:
+        file.write(msgspec.json.encode(head)[:-1] + b',"hosts":[')
+        for number, (item, done, outcome) in enumerate(hosts):
+            report = store.report(item.id) if done is not None else msgspec.Raw(b"null")
+            file.write((b",\n" if number else b"\n") + msgspec.json.encode({"item": item, "outcome": outcome, "report": report}))
+        file.write(b"\n]}\n")
+        file.commit()
+    finally:
+        file.abort()

@@ -1,0 +1,131 @@
+"""Runs a batch for a person or a scheduler: plan, signals, progress, result lines, summary, exit code."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+import msgspec
+
+from exporter.batch.options import Batch, batch
+from exporter.batch.plan import looked_at
+from exporter.batch.run import run_batch
+from exporter.batch.task import Outcome
+from exporter.batch.totals import BatchReport
+from exporter.cli import batch_progress, exit_codes
+from exporter.report.summary import sink_lines
+from exporter.text import json_visible, printable
+
+_TERMINATED = 128 + 15
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: an interruption whose exit code says so."""
+
+
+def show_plan(case_file: Path | None, values: dict[str, Any]) -> int:
+    """Print the plan; nothing is opened."""
+    chosen = _batch(case_file, values)
+    total = 0
+    for number, item in enumerate(looked_at(chosen.items), 1):
+        total += item.size
+        click.echo(printable(f"{number:6} {item.size:16,} bytes  {item.label}  {', '.join(item.evidence)}"))
+    click.echo(f"{len(chosen.items)} host(s), {total:,} bytes, to {', '.join(chosen.to)}; {chosen.jobs} at once")
+    return exit_codes.COMPLETE
+
+
+def run_and_report(case_file: Path | None, values: dict[str, Any], progress: str, *, allow_dead: bool) -> int:
+    """The exit code. The summary goes to standard error: standard output belongs to sinks, and to results where they are asked for."""
+    chosen = _batch(case_file, values)
+    teller = batch_progress.make(progress)
+    try:
+        with _results(chosen.results) as tell:
+            report = _terminable(lambda: run_batch(chosen, teller, tell))
+    except _Terminated:
+        click.echo("terminated; --resume goes on from here", err=True)
+        return _TERMINATED
+    finally:
+        teller.close()
+    for line in summary(report):
+        click.echo(printable(line), err=True)
+    return _exit_code(report, allow_dead=allow_dead)
+
+
+def _batch(case_file: Path | None, values: dict[str, Any]) -> Batch:
+    given = {**values, "silence": values["hang_limit"], "read": not values["merge"]}
+    del given["hang_limit"], given["merge"]
+    if given["only"] and not given["read"]:
+        raise click.UsageError("--only and --merge exclude each other")
+    return batch(case_file, given)
+
+
+def _terminable(run: Callable[[], BatchReport]) -> BatchReport:
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return run()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _results(path: Path | None) -> Iterator[Callable[[Outcome], None]]:
+    """Where a line for each host goes as it comes; a file is continued."""
+    if path is None:
+        yield _unheard
+        return
+    if str(path) == "-":
+        yield lambda outcome: print(line(outcome), flush=True)  # noqa: T201 (this is the output)
+        return
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        yield lambda outcome: print(line(outcome), file=file, flush=True)
+
+
+def _unheard(outcome: Outcome) -> None:
+    """Nobody asked."""
+
+
+def line(outcome: Outcome) -> str:
+    """An outcome as JSON, inert in a terminal."""
+    return json_visible(msgspec.json.encode(outcome).decode())
+
+
+def summary(report: BatchReport) -> Iterator[str]:
+    """Hosts by state, the first of those that are not complete with the reason, what was written."""
+    states = ", ".join(f"{number} {state}" for state, number in sorted(report.states.items())) or "nothing"
+    yield f"Case {report.case}: {report.states.total()} host(s): {states}"
+    if report.finished_before:
+        yield "Nothing was left to do"
+    elif report.done_before:
+        yield f"Read by an earlier run: {report.done_before}"
+    sums = report.sums
+    yield (
+        f"{report.files} evidence file(s): {sums.seen} seen = {sums.emitted} emitted + {sums.rejected} rejected"
+        f" + {sums.unparsed} left unparsed; {report.incidents} incident(s)"
+    )
+    if report.merged and not report.stopped:
+        yield from sink_lines(report.sinks)
+    yield from (f"{state.upper()} {host}: {reason}" for host, state, reason in report.explained)
+    rest = report.states.total() - report.states["complete"] - len(report.explained)
+    if rest > 0:
+        yield f"… and {rest} more"
+    if report.dead_letters:
+        yield f"Damaged or rejected: {report.dead_letters}, explained in {report.dead_letter_file or 'the parts of the hosts'}"
+    yield from (f"NOT ACCOUNTED FOR: {text}" for text in report.unbalanced)
+    if report.stopped:
+        yield f"STOPPED before the end: {report.stopped}"
+        yield "The same command with --resume goes on from here."
+
+
+def _exit_code(report: BatchReport, *, allow_dead: bool) -> int:
+    if report.stopped:
+        return exit_codes.CONFIGURATION if report.refused else exit_codes.UNAVAILABLE
+    if report.unbalanced:
+        return exit_codes.DAMAGED
+    return exit_codes.COMPLETE if report.whole or allow_dead else exit_codes.DAMAGED

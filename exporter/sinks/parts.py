@@ -1,0 +1,90 @@
+"""What a process of a batch writes in place of a sink's file: one host's part, which the sink merges with those of the others.
+
+Timelines leave sorted runs (`Saved`), `ecs` leaves its documents. Sinks that acknowledge as they go have no parts: they are written to
+from every process.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from exporter.errors import SinkUnavailable
+from exporter.records import Mapped
+from exporter.sinks import STREAMING, Result, Sink
+from exporter.sinks.runs import Saved
+from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink
+from exporter.sinks.timeline import Encode, Timeline
+
+
+@runtime_checkable
+class Merging(Protocol):
+    """A sink that takes parts in place of records; then `flush` and `close` as ever."""
+
+    def merge(self, saved: Sequence[Saved]) -> None:
+        """Take the parts, in the order of the hosts. Raises SinkUnavailable."""
+        ...
+
+
+class TimelinePart:
+    """The rows of one host, as a sorted run in `path` when it is closed."""
+
+    def __init__(self, name: str, path: Path, encode: Encode, settings: SinkSettings) -> None:
+        self.name, self.target = name, str(path)
+        self._path = path
+        self._timeline = Timeline(self.target, settings, encode)
+        self.saved = Saved(path, 0, 0)
+
+    def check(self) -> None:
+        """Nothing to ask."""
+
+    def write(self, event: Mapped, position: int) -> Iterable[Result]:
+        """Take the rows of one record."""
+        return self._timeline.write(event, position)
+
+    def flush(self) -> Iterable[Result]:
+        """Nothing to send: the order is known only at the end."""
+        return ()
+
+    @property
+    def acknowledged(self) -> int:
+        """0: the part is the batch's, not the target's."""
+        return 0
+
+    def close(self) -> list[str]:
+        """Write the run."""
+        self.saved = self._timeline.runs.save(self._path)
+        self._timeline.runs.close()
+        return [self.target]
+
+    def abort(self) -> None:
+        """What is in the folder of the host goes with it."""
+        self._timeline.runs.close()
+
+
+def open_part(target: SinkTarget, path: Path, settings: SinkSettings) -> Sink:
+    """The sink that writes one host's part of `target` to `path`, or the target itself where it takes hosts as they come."""
+    if target.name in STREAMING:
+        return open_sink(target, settings)
+    if target.name == "ecs":
+        return open_sink(SinkTarget(target.name, str(path)), settings)
+    return TimelinePart(target.name, path, _encoder(target, settings), settings)
+
+
+def _encoder(target: SinkTarget, settings: SinkSettings) -> Encode:
+    if target.name == "l2tcsv":
+        from exporter.sinks.l2tcsv import L2tcsvSink
+
+        return L2tcsvSink(target, settings).encode
+    from exporter.sinks.timesketch import Encoder
+
+    return Encoder().encode
+
+
+def saved(sink: Sink, path: Path) -> Saved:
+    """What a closed part holds. Raises SinkUnavailable."""
+    if isinstance(sink, TimelinePart):
+        return sink.saved
+    try:
+        return Saved(path, 0, path.stat().st_size if path.exists() else 0)
+    except OSError as error:
+        raise SinkUnavailable(f"`{path}` cannot be read: {error.strerror}") from error
