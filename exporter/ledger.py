@@ -200,5 +200,6 @@ class ExportLedger:
 def _signature(files: Iterable[tuple[str, EvidenceFile]]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for collector, file in files:
-        digest.update(f"{collector}\0{file.evidence}\0{file.path}\0{file.size}\0{file.modified_at}\n".encode("utf-8", "surrogatepass"))
+        parts = (collector, file.evidence, file.path, file.size, file.modified_at, file.volume, file.snapshot)
+        digest.update(("\0".join(map(str, parts)) + "\n").encode("utf-8", "surrogatepass"))
     return digest.digest()

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from exporter.collectors import Collector, Settings
-from exporter.collectors.guard import FileCounts, collect, load
+from exporter.collectors.guard import FileCounts, collect, load, source_of
 from exporter.collectors.local_times import with_zones
 from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
@@ -19,6 +20,7 @@ from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Record, Sourc
 from exporter.report.run import FileReport, HostReport, IncidentLine, RunReport, SinkReport
 from exporter.sinks import Outcome, Result, Sink
 from exporter.state.dead_letters import DeadLetters
+from exporter.states import Tell, told_once
 from exporter.times import iso, usable
 
 _SHOWN_INCIDENTS = 200
@@ -132,26 +134,36 @@ class Pipeline:
         with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
             for record in self._ledger.earlier(host):
                 correlator.offer(record)
-            for name, file in host.files:
-                for record in self._file(name, file, report, settings):
+            for name, file, tell in told_once(host, self._mapper.run.case, partial(self._silently, host, settings)):
+                for record in self._file(name, file, tell, report, settings):
                     self._emit_all(self._ledger.admit(record, correlator.offer), report)
             self._emit_all(self._ledger.release(correlator.finish()), report)
         self._ledger.leave(host, self.flush)
 
-    def _file(self, name: str, file: EvidenceFile, host: HostReport, settings: Settings) -> Iterator[Record]:
+    def _silently(self, host: Host, settings: Settings, name: str, file: EvidenceFile) -> Iterator[Record | DeadLetter | FileCounts]:
+        return collect(self._collector(name), file, host.name, settings)
+
+    def _collector(self, name: str) -> Collector:
+        return self._collectors.setdefault(name, load(name))
+
+    def _file(self, name: str, file: EvidenceFile, tell: Tell, host: HostReport, settings: Settings) -> Iterator[Record]:
         """The records of one file; its losses go their own way."""
         self._progress.file(host.name, file.path)
         observed = ObservedFile(file, self._progress.advance, hashed=self._hashed)
-        collector = self._collectors.setdefault(name, load(name))
-        for item in collect(collector, observed, host.name, settings):
+        repeated = 0
+        for item in collect(self._collector(name), observed, host.name, settings):
             if isinstance(item, Record):
-                yield item
+                if (record := tell(item)) is None:
+                    repeated += 1
+                else:
+                    yield record
             elif isinstance(item, DeadLetter):
                 self._lose(item, file)
             else:
-                self._file_done(name, observed, item, host)
+                self._file_done(name, observed, item, host, repeated)
 
-    def _file_done(self, name: str, file: ObservedFile, counts: FileCounts, host: HostReport) -> None:
+    def _file_done(self, name: str, file: ObservedFile, counts: FileCounts, host: HostReport, repeated: int) -> None:
+        host.repeated += repeated
         host.collectors.setdefault(name, FileCounts()).add(counts)
         host.file_count[name] = host.file_count.get(name, 0) + 1
         modified = iso(file.modified_at) if file.modified_at is not None and usable(file.modified_at) else None
@@ -164,6 +176,9 @@ class Pipeline:
                 modified=modified,
                 sha256=file.sha256(),
                 counts=counts,
+                volume=file.volume,
+                snapshot=file.snapshot,
+                repeated=repeated,
             )
         )
         if not counts.balanced:
@@ -197,13 +212,14 @@ class Pipeline:
 
     def _lose(self, letter: DeadLetter, file: EvidenceFile | None) -> None:
         """A loss before the sinks: into the dead letters, and to the sinks as a diagnostic document."""
-        source = Source(file.path, file.evidence, file.size, file.modified_at) if file else Source(letter.source, "")
+        letter = msgspec.structs.replace(letter, snapshot=state) if (state := file and file.snapshot) else letter
+        source = source_of(file) if file else Source(letter.source, "")
         record = Record(
             payload=Diagnostic(stage=letter.stage, reason=letter.reason, excerpt=letter.excerpt or None),
             host=letter.host or "unknown",
             source=source,
             collector=letter.collector or "evidence",
-            key=("diagnostic", letter.source, str(letter.offset), letter.reason),
+            key=("diagnostic", letter.source, str(letter.offset), letter.reason, *filter(None, [letter.snapshot])),
             hash="",
             offset=letter.offset,
             integrity=UNVERIFIABLE,

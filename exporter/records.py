@@ -85,14 +85,17 @@ Item: TypeAlias = Parsed | Rejected | Tally
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The evidence file a record came from: `path` is its unescaped path inside `evidence`, with slashes."""
+    """The evidence file a record came from: `path` is its unescaped path inside `evidence`, with slashes.
+
+    `snapshot` names the states of the volume that hold the record (`live` and shadow copies), where shadow copies were read.
+    """
 
     path: str
     evidence: str
     size: int | None = None
     modified_at: int | None = None
     volume: str | None = None
-    snapshot: str | None = None
+    snapshot: tuple[str, ...] | None = None
 
 
 class Correlation(msgspec.Struct, frozen=True):
@@ -130,6 +133,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offset: int | None = None
     number: int | None = None
     excerpt: str = ""
+    snapshot: str = ""
     units: int = 1
     document: msgspec.Raw | None = None
 

@@ -58,7 +58,7 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
     An incomplete record is emitted, and what it lacks is a loss of no unit.
     """
     counts = FileCounts()
-    source = Source(file.path, file.evidence, file.size, file.modified_at, file.volume, file.snapshot)
+    source = source_of(file)
     try:
         for item in collector.read(file, settings):
             if isinstance(item, Parsed):
@@ -77,6 +77,12 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
     except Exception as error:  # noqa: BLE001 (see the module docstring)
         yield _broken(collector, source, host, counts, error)
     yield counts
+
+
+def source_of(file: EvidenceFile) -> Source:
+    """Where the records of this file come from."""
+    states = (file.snapshot,) if file.snapshot else None
+    return Source(file.path, file.evidence, file.size, file.modified_at, file.volume, states)
 
 
 def _record(collector: Collector, item: Parsed, file: EvidenceFile, source: Source, host: str, counts: FileCounts) -> Record:

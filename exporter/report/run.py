@@ -8,7 +8,10 @@ from exporter.sinks import Counts
 
 
 class FileReport(msgspec.Struct, kw_only=True):
-    """One evidence file: what it is, and what became of what is in it."""
+    """One evidence file: what it is, and what became of what is in it.
+
+    `snapshot` is the shadow copy that it was read from, `repeated` the number of its records that a newer state had told.
+    """
 
     path: str
     evidence: str
@@ -17,6 +20,9 @@ class FileReport(msgspec.Struct, kw_only=True):
     modified: str | None
     sha256: str | None
     counts: FileCounts
+    volume: str | None = None
+    snapshot: str | None = None
+    repeated: int = 0
 
 
 class IncidentLine(msgspec.Struct, kw_only=True):
@@ -39,6 +45,7 @@ class HostReport(msgspec.Struct, kw_only=True):
     collectors: dict[str, FileCounts] = {}
     file_count: dict[str, int] = {}
     incidents: int = 0
+    repeated: int = 0
     missing: tuple[str, ...] = ()
 
 

@@ -38,6 +38,8 @@ def _host(host: HostReport) -> Iterator[str]:
         rest = "".join(f"; {number} {what}" for number, what in ((unparsed, "left unparsed"), (counts.rejected, "REJECTED")) if number)
         failed = counts.verdicts.get("failed", 0)
         yield f"  {name:18} {host.file_count[name]:4} file(s): {kinds}{rest}" + (f"; {failed} with FAILED integrity" if failed else "")
+    if host.repeated:
+        yield f"  {host.repeated} record(s) of shadow copies stand in a newer state too, and were told there"
     if host.missing:
         yield f"  not there: {', '.join(host.missing)}"
 

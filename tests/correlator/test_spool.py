@@ -58,7 +58,7 @@ def test_the_samples_miss_no_more_than_the_two_rarest_kinds() -> None:
 def test_what_a_record_carries_beside_its_payload_comes_back(tmp_path: Path) -> None:
     record = msgspec.structs.replace(
         build.record(build.detected(0)),
-        source=Source("C/\ud800.evtx", "e", 5, 6, "v", "s"),
+        source=Source("C/\ud800.evtx", "e", 5, 6, "v", ("live", "vss1")),
         offset=7,
         number=8,
         integrity=Integrity(Verdict.FAILED, "chunk-crc32"),
