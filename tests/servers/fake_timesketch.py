@@ -102,17 +102,27 @@ class FakeTimesketch:
     def take(self, request: Request) -> dict[str, Any]:
         """What the server does with a piece; the answer."""
         fields = request.fields
+        if "events" in fields:  # as the import client sends lines
+            return self._index(fields, fields["events"].encode())
         file = self.files.setdefault(fields["chunk_index_name"], bytearray())
         offset = int(fields["chunk_byte_offset"])
         file[offset : offset + len(request.piece)] = request.piece
         if not request.last:
             return {"meta": {}, "objects": []}
         assert len(file) == int(fields["total_file_size"])
+        return self._index(fields, bytes(file))
+
+    def _index(self, fields: dict[str, str], lines: bytes) -> dict[str, Any]:
         timeline = self.timeline(int(fields["sketch_id"]), fields["name"] + ("_1a2b3" if self.renames else ""))
         status, error = self.state(len(self.sources) + 1)
-        source = {"context": fields["context"], "provider": fields["provider"], "status": [{"status": status}], "error_message": error}
+        source = {
+            "context": fields.get("context", ""),
+            "provider": fields["provider"],
+            "status": [{"status": status}],
+            "error_message": error,
+        }
         timeline["datasources"].append(source)
-        self.rows[timeline["id"]] += bytes(file).splitlines()
+        self.rows[timeline["id"]] += lines.splitlines()
         return {"meta": {}, "objects": [timeline]}
 
 

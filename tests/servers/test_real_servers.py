@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,38 +15,13 @@ from exporter.sinks import Sink
 from exporter.sinks.elasticsearch import ElasticsearchSink
 from exporter.sinks.targets import SinkSettings, open_sink, parse_target
 from tests.cli.run import invoke
-from tests.conftest import SHARED, missing
 from tests.line import objects
 from tests.servers.delivery import deliver
 from tests.servers.node import Node
 from tests.sinks.fakes import events
 
 pytestmark = pytest.mark.servers
-NAMES = os.environ.get("DEFENDER_EXPORTER_SERVERS", "opensearch3,elasticsearch9,elasticsearch8-security").split(",")
 KILLS = 20 if os.environ.get("DEFENDER_EXPORTER_FULL") == "1" else 2
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Node]]:
-    """Running servers by name; each is started when it is asked for first."""
-    if not (SHARED / "tools").is_dir():
-        missing("the kit of servers", "servers")
-    known: dict[str, Node] = {}
-
-    def find(name: str) -> Node:
-        if name not in known:
-            known[name] = Node(SHARED / "tools", name, tmp_path_factory.mktemp(name))
-            known[name].start()
-        return known[name]
-
-    yield find
-    for running in known.values():
-        running.stop(kill=True)
-
-
-@pytest.fixture(params=NAMES)
-def node(request: pytest.FixtureRequest, nodes: Callable[[str], Node]) -> Node:
-    return nodes(request.param)
 
 
 @pytest.fixture

@@ -26,22 +26,13 @@ from tests.cli.run import ENVIRONMENT, command
 from tests.conftest import missing
 from tests.ingest.share import Share, night
 from tests.line import FILES, Exported, export
+from tests.peers.import_client import IMPORT
 
 pytestmark = pytest.mark.servers
 SAMPLES = ("evtx", "mplog", "quarantine", "detection_history")
 SIGMA_NAMES = ("Path", "SourceName", "ThreatName", "NewValue", "OldValue", "Value", "ProcessName", "Feature_Name", "Reason")
 START_SECONDS = 400
 FULL = os.environ.get("DEFENDER_EXPORTER_FULL") == "1"
-IMPORT = """
-import sys
-from timesketch_api_client.client import TimesketchApi
-from timesketch_import_client.importer import ImportStreamer
-address, user, password, sketch, name, path = sys.argv[1:]
-with ImportStreamer() as streamer:
-    streamer.set_sketch(TimesketchApi(address, user, password).get_sketch(int(sketch)))
-    streamer.set_timeline_name(name)
-    streamer.add_file(path)
-"""
 
 
 class Timesketch:
