@@ -43,15 +43,7 @@ class Reader:
 def record(letter: str, source: Source) -> Record:
     key = ("k", source.path, letter.lower())
     integrity = Integrity(Verdict.FAILED, "test") if letter.isupper() else UNVERIFIABLE
-    return Record(
-        payload=Payload(),
-        host="H",
-        source=source,
-        collector="mplog",
-        key=("k", source.path, letter.lower()),
-        hash=letter,
-        integrity=integrity,
-    )
+    return Record(payload=Payload(), host="H", source=source, collector="mplog", key=key, hash=letter, integrity=integrity)
 
 
 def told(*files: File, read: Reader | None = None) -> list[tuple[str, tuple[str, ...] | None]]:
