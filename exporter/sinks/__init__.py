@@ -48,8 +48,11 @@ class Counts(msgspec.Struct):
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        setattr(self, result.outcome.value, getattr(self, result.outcome.value) + 1)
-        self.rows += result.rows if result.outcome is Outcome.WRITTEN else 0
+        if result.outcome is Outcome.WRITTEN:
+            self.written += 1
+            self.rows += result.rows
+        else:
+            setattr(self, result.outcome.value, getattr(self, result.outcome.value) + 1)
 
     @property
     def open(self) -> int:

@@ -23,11 +23,16 @@ _NO_INDEX = "index_not_found_exception"
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
-    """One document to send; `source` is its JSON on one line, which ends in `}}`."""
+    """One document to send; `lines` are its action and its JSON, without the `}}` at the end of it."""
 
     position: int
     id: str
-    source: bytes
+    lines: bytes
+
+
+def lines(identity: str, document: bytes) -> bytes:
+    """The `lines` of a Document. They are made when the document is, because then it is still in the processor's cache."""
+    return b'{"create":{"_id":%b}}\n%b' % (orjson.dumps(identity), document[: -len(END)])
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -81,8 +86,7 @@ class Bulk:
 
     def _attempt(self, batch: list[Document]) -> tuple[list[list[Document]], str]:
         """The batches to send (again), and why to wait before: `` for no reason."""
-        cut, end = -len(END), self._end + b"\n"
-        body = b"".join([b'{"create":{"_id":%b}}\n%b%b' % (orjson.dumps(one.id), one.source[:cut], end) for one in batch])
+        body = (self._end + b"\n").join([*[one.lines for one in batch], b""])
         if self.too_large is not None and len(body) >= self.too_large and len(batch) > 1:
             return _halved(batch), ""
         try:
@@ -146,7 +150,7 @@ class Bulk:
         return _halved(batch)
 
     def _dead(self, document: Document, status: int, error_type: str, reason: str) -> Result:
-        sent = document.source[: -len(END)] + self._end
+        sent = document.lines.partition(b"\n")[2] + self._end
         return Result(document.position, document.id, Outcome.DEAD, reason, 0, sent, status, error_type, self._index)
 
     def _worded(self, item: _Item) -> str:

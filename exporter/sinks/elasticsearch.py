@@ -8,7 +8,7 @@ import orjson
 from exporter.errors import SinkError, SinkRefused, SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result, server, server_auth
-from exporter.sinks.bulk import Bulk, Document
+from exporter.sinks.bulk import Bulk, Document, lines
 from exporter.sinks.index_names import checked, write_alias
 from exporter.sinks.ingested import END, ending
 from exporter.sinks.retry import PATIENCE_SECONDS, Retry
@@ -20,8 +20,8 @@ BATCH_BYTES = 5 << 20
 LARGEST_BATCH_BYTES = 50 << 20
 _MOST_DOCUMENTS = 100_000
 _FIRST_CONTACT_SECONDS = 15
-_BYTES_AROUND = 72
-"""Action, `ingested` and line ends around a document and its id."""
+_END_BYTES = 48
+"""`ingested` and the line end, which are added to a document's lines."""
 _LARGEST_HINT_BYTES = 32 << 20
 """Freeing a piece as large as this tells glibc to keep memory between batches: a third of the sink's CPU is page faults otherwise."""
 _OPTIONS = ("index", "batch_documents", "batch_bytes", "gzip", "patience", *server.OPTIONS, *server_auth.OPTIONS)
@@ -76,9 +76,10 @@ class ElasticsearchSink:
         if not document.endswith(END):
             self._position = position
             return (Result(position, event.id, Outcome.DEAD, "the document does not end with its `event` object", 0, document),)
-        size = len(document) + len(event.id) + _BYTES_AROUND
+        sent = lines(event.id, document)
+        size = len(sent) + _END_BYTES
         results = self._send() if self._batch and self._size + size > self._bytes else ()
-        self._batch.append(Document(position, event.id, document))
+        self._batch.append(Document(position, event.id, sent))
         self._size += size
         self._position = position
         if len(self._batch) < self._documents or self._failure:
