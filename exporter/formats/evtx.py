@@ -31,6 +31,7 @@ from exporter.formats.evtx_chunks import (
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_filter import PROVIDER, PROVIDER_GUID, may_hold_defender, names_defender
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import type_side_event
 from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
@@ -45,6 +46,7 @@ CHECK = "chunk-crc32"
 _VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
 _UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
 _FAILED = Integrity(Verdict.FAILED, CHECK)
+_CORRECTED = Integrity(Verdict.FAILED, f"{CHECK}-one-bit-corrected")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -87,6 +89,12 @@ class Counts(msgspec.Struct):
         if not units:
             return
         self.unparsed[kind if kind in self.unparsed or len(self.unparsed) < _KINDS else OTHER_PROVIDERS] += units
+
+    def add(self, other: "Counts") -> None:
+        """Count another piece of the same log in."""
+        self.seen += other.seen
+        for kind, units in other.unparsed.items():
+            self.leave(kind, units)
 
 
 ReadChunks: TypeAlias = Callable[[Iterable[Chunk | Rejected], Reading, Counts], Iterator[Item]]
@@ -171,6 +179,39 @@ def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts) -> Iterator[Item
         yield Rejected(chunk.offset, f"chunk {chunk.number}: {reason}", chunk.data[:16].hex())
         return
     found = walk(chunk.data)
+    if found.sound is not False:
+        yield from _records(chunk, found, reading, counts)
+        return
+    own = Counts()
+    items = list(_records(chunk, found, reading, own))
+    if _loses(items):
+        own, items = _corrected(chunk, found, reading) or (own, items)
+    counts.add(own)
+    yield from items
+
+
+def _loses(items: Iterable[Item]) -> bool:
+    return any(isinstance(item, Rejected) and item.units for item in items)
+
+
+def _corrected(chunk: Chunk, found: Walk, reading: Reading) -> tuple[Counts, list[Item]] | None:
+    """What a chunk with losses holds when the one bit that its sum says is wrong is turned over; None where that does not read it all.
+
+    The hashes stay those of the bytes in the file, and the bit is told.
+    """
+    wrong = wrong_bit(found)
+    if wrong is None:
+        return None
+    own, place = Counts(), wrong[0]
+    items = list(_records(chunk, walk(corrected(chunk.data, *wrong)), reading, own))
+    if _loses(items):
+        return None
+    reason = f"chunk {chunk.number}: one bit is wrong here, by the chunk's sum; its records were read with it corrected"
+    told = Rejected(chunk.offset + place, reason, chunk.data[place : place + 1].hex(), units=0)
+    return own, [told, *(msgspec.structs.replace(item, integrity=_CORRECTED) if isinstance(item, Parsed) else item for item in items)]
+
+
+def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> Iterator[Item]:
     counts.seen += len(found.records) + len(found.gaps)
     for gap in found.gaps:
         reason = f"chunk {chunk.number}: {gap.size} bytes are not a record"

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.formats.evtx import PROVIDER_GUID
-from exporter.formats.evtx_chunks import engine_file, walk
+from exporter.formats.evtx_chunks import FIRST_RECORD, engine_file, walk
+from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.records import Verdict
 from tests import flips
 from tests.evtx_logs import CHUNK, HEADER, Log, chunks_of, log_of, read, record_offsets, seal
@@ -91,6 +92,60 @@ def test_a_silent_change_would_be_counted(sound: bytes) -> None:
     assert flips.judge(before, read(data), place)["changed silently"] == 0
     assert flips.judge(before, read(seal(data)), place)["changed silently"] == 1
     assert flips.judge(before, read(sound[: HEADER + CHUNK]), HEADER)["lost in another chunk"] == 160 - len(record_offsets(sound))
+
+
+def test_one_wrong_bit_in_what_records_share_costs_none_of_them(sound: bytes) -> None:
+    """The first record holds the template of all: the chunk's sum says which bit of it is wrong."""
+    before, data = read(sound), bytearray(sound)
+    damages = range(record_offsets(sound)[0] + 60, record_offsets(sound)[0] + 1400, 29)
+    corrections = 0
+    for at in damages:
+        data[at] ^= 0x10
+        after = read(data)
+        data[at] ^= 0x10
+        told = [item for item in after.rejected if "one bit is wrong" in item.reason]
+        if not told:
+            continue
+        corrections += 1
+        assert [(item.offset, item.units) for item in after.rejected] == [(at, 0)]
+        assert {item.offset: item.payload for item in after.parsed} == {item.offset: item.payload for item in before.parsed}
+        checks = {(str(item.integrity.verdict), item.integrity.check) for item in after.parsed if item.offset < HEADER + CHUNK}
+        assert checks == {("failed", "chunk-crc32-one-bit-corrected")}
+        hashes = {item.offset: item.raw_hash for item in before.parsed}
+        assert [item.offset for item in after.parsed if item.raw_hash != hashes[item.offset]] == [record_offsets(sound)[0]]
+    assert corrections > 5
+
+
+def test_more_damage_than_one_bit_is_not_guessed_at(sound: bytes) -> None:
+    data = bytearray(sound)
+    place = record_offsets(sound)[0] + 100
+    data[place : place + 200] = bytes(200)
+    after = read(data)
+    assert len(after.rejected) == len(record_offsets(sound))
+    assert len(after.parsed) + len(after.rejected) == 160
+    assert {item.integrity.check for item in after.parsed} == {"chunk-crc32"}
+
+
+def test_a_wrong_sum_over_readable_records_changes_none_of_them(sound: bytes) -> None:
+    """As in a log copied while it was in use; even where one bit of a text would make the sum right."""
+    data = bytearray(sound)
+    place = data.index("HKLM".encode("utf-16-le"), record_offsets(sound)[3])
+    data[place] ^= 1
+    after = read(data)
+    assert after.rejected == []
+    assert [item.payload.data["New Value"][:4] for item in after.parsed[:5]] == ["HKLM", "HKLM", "HKLM", "IKLM", "HKLM"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(FIRST_RECORD, 60_000), st.integers(0, 7))
+def test_the_sum_of_a_chunk_tells_the_one_wrong_bit(sound: bytes, place: int, bit: int) -> None:
+    chunk = sound[HEADER : HEADER + CHUNK]
+    place = min(place, struct.unpack_from("<I", chunk, 48)[0] - 1)
+    damaged = corrected(chunk, place, bit)
+    assert damaged != chunk
+    assert wrong_bit(walk(damaged)) == (place, bit)
+    assert wrong_bit(walk(chunk)) is None
+    assert wrong_bit(walk(corrected(damaged, 100, 0))) is None
 
 
 def test_a_record_whose_provider_is_damaged_does_not_pass_as_another_providers(sound: bytes) -> None:
