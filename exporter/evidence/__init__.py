@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol, TypeAlias
 
 from exporter.evidence.files import File
+from exporter.evidence.images import Image
 from exporter.records import Rejected
 
 
@@ -34,6 +35,11 @@ class Tree(Protocol):
 
     name: str
     above: tuple[str, ...]
+
+    @property
+    def images(self) -> Sequence[Image]:
+        """What is told of the disk images in it, once it has been walked."""
+        ...
 
     def walk(self, tails: Sequence[str]) -> Iterator[Found]:
         """Every file whose path ends in one of `tails` (see `places`); what cannot be listed as Rejected, with its path as excerpt.

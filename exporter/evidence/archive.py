@@ -16,6 +16,7 @@ from exporter.errors import EvidenceError
 from exporter.evidence import layouts
 from exporter.evidence.files import File
 from exporter.evidence.handles import open_file
+from exporter.evidence.images import Image
 from exporter.evidence.places import Hit, Matcher, components
 from exporter.evidence.streams import PIECE_BYTES, Decompressed, Limits, Spool, Window
 from exporter.evidence.tar_members import BLOCK_BYTES, Forward, TarMember, looks_like_tar, tar_members
@@ -67,6 +68,7 @@ class ArchiveTree:
         self._limits = limits or Limits()
         self._spool = Spool(self._path)
         self.name = self._path.name
+        self.images: tuple[Image, ...] = ()
         self.above = self._path.parts[1:]
 
     def walk(self, tails: Sequence[str]) -> Iterator[File | Rejected]:

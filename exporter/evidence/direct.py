@@ -14,7 +14,7 @@ class DirectFile:
 
     def __init__(self, tree: FolderTree, tail: str) -> None:
         self._tree, self._tail = tree, tail
-        self.name, self.above = tree.name, tree.above
+        self.name, self.above, self.images = tree.name, tree.above, tree.images
 
     def walk(self, tails: Sequence[str]) -> Iterator[Found]:
         """The file."""

@@ -13,6 +13,8 @@ from exporter.evidence import layouts
 from exporter.evidence.archive import Parts, Reading, read_archive, rejected
 from exporter.evidence.files import File
 from exporter.evidence.handles import Folder, is_link, kind, open_file, open_folder, reason
+from exporter.evidence.images import DEFAULT, Image, ImageOptions
+from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.links import LeadsOutError, resolve
 from exporter.evidence.places import Hit, Matcher, components
 from exporter.evidence.streams import Limits, Spool
@@ -26,11 +28,11 @@ class FolderTree:
     """A folder of evidence: a mounted drive, unpacked collections, a folder of archives. Also one file given by itself.
 
     Links that stay inside are followed (once, and only where the link's name makes a file match); those that lead out are not.
-    Archives in it are evidence too, unless `archives` is False.
+    Archives and disk images in it are evidence too, unless `archives` is False.
     Raises EvidenceError when the path is neither folder nor regular file.
     """
 
-    def __init__(self, path: Path, limits: Limits | None = None, *, archives: bool = True) -> None:
+    def __init__(self, path: Path, limits: Limits | None = None, *, archives: bool = True, images: ImageOptions = DEFAULT) -> None:
         real = Path(os.path.realpath(path))
         try:
             status = real.stat()
@@ -45,6 +47,8 @@ class FolderTree:
         self._limits = limits or Limits()
         self._archives = archives
         self._spool = Spool(self.root)
+        self._options = images
+        self._opened: list[ImageTree] = []
 
     def walk(self, tails: Sequence[str]) -> Iterator[File | Rejected]:
         """Files in the order of their paths (names casefolded), then those that only a link's name makes match."""
@@ -55,11 +59,29 @@ class FolderTree:
             limits=self._limits,
             left_bytes=self._limits.total_bytes,
         )
-        yield from _Walk(self.root, self.only, reading, self._archives).run()
+        self._close_images()
+        yield from _Walk(self.root, self.only, reading, partial(self._image, tails) if self._archives else None).run()
+
+    def _image(self, tails: Sequence[str], place: "_Place") -> Iterator[File | Rejected]:
+        """What a disk image in the folder holds; nothing for a file that only has the name of one."""
+        if image_kind(self.root, place.real) is not None:
+            tree = ImageTree(self.root, place.real, self._options, self.name, place.shown)
+            self._opened.append(tree)
+            yield from tree.walk(tails)
+
+    @property
+    def images(self) -> Sequence[Image]:
+        """What is told of the disk images in it."""
+        return tuple(image for tree in self._opened for image in tree.images)
 
     def close(self) -> None:
-        """Drops the temporary copies of nested archives."""
+        """Closes images and drops the temporary copies of nested archives."""
+        self._close_images()
         self._spool.close()
+
+    def _close_images(self) -> None:
+        while self._opened:
+            self._opened.pop().close()
 
 
 class _Place(NamedTuple):
@@ -87,8 +109,11 @@ class _Entry(NamedTuple):
 class _Walk:
     """One walk: what has been found on it, and the links met."""
 
-    def __init__(self, root: Path, only: str | None, reading: Reading, archives: bool) -> None:
-        self._root, self._only, self._reading, self._archives = root, only, reading, archives
+    def __init__(
+        self, root: Path, only: str | None, reading: Reading, images: Callable[[_Place], Iterator[File | Rejected]] | None
+    ) -> None:
+        """`images` opens a disk image; None when neither archives nor images are to be opened."""
+        self._root, self._only, self._reading, self._images = root, only, reading, images
         self._found: set[Parts] = set()
         self._links: list[_Place] = []
 
@@ -126,11 +151,17 @@ class _Walk:
                 yield from self._enter(partial(folder.enter, entry.name), below)
             elif entry.kind == "link" and not place.linked:
                 self._links.append(below)
-            elif entry.kind == "archive" and self._archives and not (own or place.linked):
-                yield from read_archive(partial(open_file, self._root, below.real), below.shown, self._reading, 1)
+            elif self._images is not None and not (own or place.linked):
+                yield from self._packed(entry.kind, below, self._images)
+
+    def _packed(self, what: str, place: _Place, images: Callable[[_Place], Iterator[File | Rejected]]) -> Iterator[File | Rejected]:
+        if what == "archive":
+            yield from read_archive(partial(open_file, self._root, place.real), place.shown, self._reading, 1)
+        elif what == "image":
+            yield from images(place)
 
     def _list(self, folder: Folder, place: _Place, entries: list[_Entry]) -> None:
-        """Folders, links, archives and files that match; of all other files nothing is kept."""
+        """Folders, links, archives, images and files that match; of all other files nothing is kept."""
         names = self._reading.matcher.directory(place.shown)
         for entry in folder.entries():
             if self._only is not None and entry.name != self._only:
@@ -140,9 +171,10 @@ class _Walk:
             hit = None
             if what == "file":
                 hit = names.match(shown[0]) if len(shown) == 1 else self._reading.matcher.find(place.shown + shown)
-                if hit is None and not layouts.is_archive(entry.name):
+                packed = "archive" if layouts.is_archive(entry.name) else "image" if layouts.is_image(entry.name) else ""
+                if not (hit or packed):
                     continue
-                what = "file" if hit else "archive"
+                what = "file" if hit else packed
             entries.append(_Entry(("/".join(shown).casefold(), entry.name), what, entry.name, hit))
 
     def _file(self, folder: Folder, entry: _Entry, place: _Place) -> Iterator[File | Rejected]:

@@ -13,7 +13,7 @@ from exporter.evidence.archive import ArchiveTree, archive_kind
 from exporter.evidence.files import File
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.handles import open_file
-from exporter.evidence.images import DEFAULT, ImageOptions
+from exporter.evidence.images import DEFAULT, Image, ImageOptions
 from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.streams import Limits
 from exporter.records import Rejected
@@ -51,10 +51,11 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
-    """All hosts, by name, and what could not be listed: `excerpt` is evidence name and path."""
+    """All hosts, by name, what could not be listed (`excerpt` is evidence name and path), and what is told of disk images."""
 
     hosts: tuple[Host, ...]
     rejected: tuple[Rejected, ...]
+    images: tuple[Image, ...] = ()
 
 
 class _Root(msgspec.Struct, eq=False):
@@ -83,7 +84,7 @@ def open_tree(path: Path, limits: Limits | None = None, *, images: ImageOptions 
                 return ImageTree(real.parent, (real.name,), images)
         except EvidenceError as error:
             raise EvidenceError(error.reason, str(path)) from error
-    return FolderTree(path, limits)
+    return FolderTree(path, limits, images=images)
 
 
 def discover(
@@ -102,7 +103,11 @@ def discover(
     roots: list[_Root] = []
     for tree in trees:
         roots += _named(_roots(tree, [*collectors, CLIENT_INFO], rejected), host, computer_name)
-    return Discovery(hosts=tuple(_hosts(roots, collectors, tails_by_collector)), rejected=tuple(rejected))
+    return Discovery(
+        hosts=tuple(_hosts(roots, collectors, tails_by_collector)),
+        rejected=tuple(rejected),
+        images=tuple(image for tree in trees for image in tree.images),
+    )
 
 
 def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_Root]:
@@ -137,7 +142,9 @@ def _folder(file: File) -> tuple[str, ...]:
 
 def _inside(file: File, path: str) -> tuple[str, ...]:
     """The components of a path that belong to the file; without volume and snapshot: all volumes of an image are one host's."""
-    return tuple(filter(None, path.removeprefix(file.volume_root).split("/")))
+    parts = tuple(filter(None, path.split("/")))
+    start, end = file.volume_part
+    return parts[:start] + parts[end:]
 
 
 def _drive_of(folder: tuple[str, ...], drives: set[tuple[str, ...]]) -> tuple[str, ...] | None:

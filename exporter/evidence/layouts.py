@@ -4,6 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
+IMAGE_SUFFIXES = (
+    *(".e01", ".ex01", ".s01", ".vmdk", ".vhd", ".vhdx", ".qcow2", ".qcow"),
+    *(".raw", ".dd", ".img", ".001"),
+)
+"""Of disk images; of those in several files, of the first one."""
+_OF_SEVERAL = re.compile(
+    r"(?P<stem>.+?)(-(flat|delta|ctk|sesparse|[sf]\d{3}))?\.(?P<kind>([els]x?([0-9][0-9]|[a-z]{2}))|\d{3,}|vmdk)", re.IGNORECASE
+)
 _DRIVE = re.compile(r"(\\\\[.?]\\)?([a-z]:?|globalroot\\device\\harddiskvolumeshadowcopy\d+)|vss\d+|windows\.old(\.\d+)?|\[root\]|sysvol")
 _ACCESSORS = {"auto", "ntfs", "file", "sparse", "lazy_ntfs", "ntfs_vss", "data"}
 _SYSTEM_FOLDERS = {"windows", "users", "documents and settings", "programdata", "program files", "program files (x86)", "$recycle.bin"}
@@ -77,11 +85,25 @@ def looks_like_drive(folders: Iterable[str]) -> bool:
 
 
 def without_suffix(name: str) -> str:
-    """An archive's name without its suffix; other names as they are."""
-    suffixes = [suffix for suffix in ARCHIVE_SUFFIXES if name.casefold().endswith(suffix) and len(name) > len(suffix)]
+    """An archive's or image's name without its suffix; other names as they are."""
+    known = (*ARCHIVE_SUFFIXES, *IMAGE_SUFFIXES)
+    suffixes = [suffix for suffix in known if name.casefold().endswith(suffix) and len(name) > len(suffix)]
     return name[: -len(max(suffixes, key=len))] if suffixes else name
 
 
 def is_archive(name: str) -> bool:
     """Whether a file of this name is opened as an archive."""
     return name.casefold().endswith(ARCHIVE_SUFFIXES)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is meant to be a disk image, or the first file of one; not the data files of a VMDK."""
+    folded = name.casefold()
+    part = _OF_SEVERAL.fullmatch(folded)
+    return folded.endswith(IMAGE_SUFFIXES) and not (part and part[2])
+
+
+def image_stem(name: str) -> str | None:
+    """What the names of all files of one image begin with; None for a name that no file of such an image has."""
+    part = _OF_SEVERAL.fullmatch(name)
+    return part["stem"].casefold() if part else None

@@ -1,6 +1,6 @@
 """The collections on a share, by names, sizes and times alone: no file is opened.
 
-A collection is an archive, wherever it lies, or what a folder of the share holds besides archives. Archives on a host's own drive are
+A collection is an archive or disk image, wherever it lies, or what a folder of the share holds besides those. Archives on a host's own drive are
 evidence of that host at most, and never opened. Links are not followed here.
 """
 
@@ -72,8 +72,8 @@ class _Listing:
         for entry in entries:
             if entry.kind == "file":
                 self.add("/".join((*shown, entry.name)), entry)
-            elif entry.kind == "archive" and not own:
-                self.archives.append(_alone(self._share, place / entry.name, entry, done))
+            elif entry.kind in ("archive", "image") and not own:
+                self.archives.append(_alone(self._share, place / entry.name, entry, done, entries))
             elif entry.kind == "folder" and len(shown) < _DEEPEST:
                 self.walk((*shown, *(components(entry.name) or (entry.name,))), place / entry.name, own=own)
 
@@ -95,8 +95,8 @@ def collections(share: Path, tails: Sequence[str], patience: Patience) -> Iterat
     for entry in entries:
         if entry.kind == "folder":
             yield from _folder(share, entry.name, matcher, patience, done)
-        elif entry.kind in ("archive", "file") and entry.name != CLIENT_INFO:
-            yield _alone(share, share / entry.name, entry, done)
+        elif entry.kind in ("archive", "file", "image") and entry.name != CLIENT_INFO:
+            yield _alone(share, share / entry.name, entry, done, entries)
 
 
 def look(place: Path, tails: Sequence[str], patience: Patience) -> Iterator[Collection | Unlisted]:
@@ -126,9 +126,13 @@ def _folder(share: Path, name: str, matcher: Matcher, patience: Patience, done: 
     yield from listing.archives
 
 
-def _alone(share: Path, place: Path, entry: _Entry, done: set[str]) -> Collection:
-    signature = hashlib.blake2b(f"{entry.size}\0{entry.modified}".encode(), digest_size=16).digest()
-    return Collection(place.relative_to(share).as_posix(), place, False, signature, entry.size, 1, entry.name + DONE_SUFFIX in done)
+def _alone(share: Path, place: Path, entry: _Entry, done: set[str], entries: Sequence[_Entry]) -> Collection:
+    """One file, and with an image all files of it: the first one is whole long before the last."""
+    stem = layouts.image_stem(entry.name) if entry.kind == "image" else None
+    parts = [entry, *(one for one in entries if stem is not None and one.kind == "segment" and layouts.image_stem(one.name) == stem)]
+    signature = hashlib.blake2b("\0".join(f"{part.size}\0{part.modified}" for part in parts).encode(), digest_size=16).digest()
+    complete = entry.name + DONE_SUFFIX in done
+    return Collection(place.relative_to(share).as_posix(), place, False, signature, sum(part.size for part in parts), len(parts), complete)
 
 
 def _list(place: Path, names: Names) -> list[_Entry]:
@@ -150,4 +154,6 @@ def _kind(name: str, names: Names) -> str | None:
     shown = name if "%" not in name and "\\" not in name else (components(name) or (name,))[-1]
     if names.match(shown) is not None:
         return "file"
-    return "archive" if layouts.is_archive(name) else None
+    if layouts.is_archive(name):
+        return "archive"
+    return "image" if layouts.is_image(name) else "segment" if layouts.image_stem(name) else None

@@ -27,13 +27,28 @@ class ImageOptions(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = ImageOptions()
 
 
+class Snapshot(msgspec.Struct, kw_only=True):
+    """A shadow copy: `name` is vss1, vss2 …, the oldest first; when it was made in ticks and as text; whether it was read."""
+
+    name: str
+    created_at: int
+    created: str
+    identifier: str = ""
+    read: bool = False
+    files: int = 0
+
+    @property
+    def label(self) -> str:
+        """Name and time, as documents tell it."""
+        return f"{self.name} {self.created}".rstrip()
+
+
 class Volume(msgspec.Struct, kw_only=True):
     """What is told of a volume: `name` is p1, p2 … in the order of the table, or `volume` without one; `start` and `size` in bytes.
 
     `file_system` is `ntfs`, another known one, `bitlocker` (still locked), `empty` or `unknown`. `encryption` is the state that BitLocker's
-    metadata tell, `protectors` their GUID and kind. `snapshots` are shadow copies as name and creation time (ticks), the oldest first;
-    `read` names those of them that were read. `searched` tells how evidence was looked for: `windows` (in the places where Windows puts
-    it) or `folders` (every folder, up to a limit; `cut` when that was met).
+    metadata tell, `protectors` their GUID and kind. `searched` tells how evidence was looked for: `windows` (in the places where Windows
+    puts it) or `folders` (every folder, up to a limit; `cut` when that was met); `files` is what was found.
     """
 
     name: str
@@ -45,8 +60,7 @@ class Volume(msgspec.Struct, kw_only=True):
     encryption: str | None = None
     partial: bool = False
     protectors: list[tuple[str, str]] = []
-    snapshots: list[tuple[str, int]] = []
-    read: list[str] = []
+    snapshots: list[Snapshot] = []
     searched: str | None = None
     cut: bool = False
     files: int = 0

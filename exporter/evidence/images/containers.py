@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from exporter.errors import EvidenceError
+from exporter.evidence import layouts
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, joined, media_of
 from exporter.evidence.images.segments import Siblings, base_name, segments
 
-SUFFIXES = ("raw", "dd", "img", "001", "e01", "ex01", "s01", "vmdk", "vhd", "vhdx", "qcow2", "qcow")
 _HEAD_BYTES = 4096
 _SECTOR = 512
 _DEEPEST = 8
@@ -56,11 +56,6 @@ class Container(msgspec.Struct, kw_only=True):
         self.files.close()
 
 
-def has_suffix(name: str) -> bool:
-    """Whether a file of this name is meant to be an image, the first segment of one if there are several."""
-    return name.casefold().rpartition(".")[2] in SUFFIXES and "." in name
-
-
 def container_kind(media: Media) -> str | None:
     """`raw`, `e01`, `ex01`, `vmdk`, `vhd`, `vhdx`, `qcow2` or None, by content; raises EvidenceError for those known and not read."""
     head = media.read_at(0, _HEAD_BYTES)
@@ -89,7 +84,7 @@ def _looks_raw(head: bytes, size: int) -> bool:
 def open_container(files: Siblings) -> Container:
     """The disk in an image file; raises EvidenceError with the reason when it cannot be read."""
     kind = container_kind(files.media(files.name))
-    if kind is None and not has_suffix(files.name):
+    if kind is None and not layouts.is_image(files.name):
         raise EvidenceError("it is no image of a known format")
     return _OPENERS[kind or "raw"](files, files.name, 0)
 

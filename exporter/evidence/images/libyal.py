@@ -1,6 +1,7 @@
 """The libyal libraries: imported when first used, their exceptions made ours."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,8 @@ from exporter.errors import EvidenceError
 _RAISED = (OSError, RuntimeError, ValueError, TypeError, MemoryError, OverflowError, SystemError, AttributeError)
 """What their bindings raise on damaged data; TypeError and SystemError come from C code that returns nothing without an error set."""
 _LONGEST = 200
+_below = threading.local()
+"""The last failure of a stream that a library reads from: on its way through the library it becomes a sentence that says nothing."""
 
 
 def library(name: str) -> Any:
@@ -22,14 +25,19 @@ def library(name: str) -> Any:
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Makes every failure of a library an EvidenceError `what: cause`; an EvidenceError from below stays as it is."""
+    """Makes every failure of a library an EvidenceError `what: cause`; one that a stream below it met stays as it is."""
+    _below.error = None
     try:
         yield
     except EvidenceError:
         raise
     except _RAISED as error:
-        below = error.__cause__ or error.__context__
-        raise (below if isinstance(below, EvidenceError) else EvidenceError(f"{what}: {cause(error)}")) from error
+        raise _below.error or EvidenceError(f"{what}: {cause(error)}") from error
+
+
+def remember(error: EvidenceError) -> None:
+    """A stream that a library reads from tells why it fails."""
+    _below.error = error
 
 
 def cause(error: BaseException) -> str:

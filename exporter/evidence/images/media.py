@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.errors import EvidenceError
-from exporter.evidence.images.libyal import reading
+from exporter.evidence.images.libyal import reading, remember
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -45,9 +45,13 @@ class Media(io.RawIOBase):
         """All of the bytes asked for that lie before the end."""
         rest = max(0, self.size - self._position)
         wanted = rest if size is None or size < 0 else min(size, rest)
-        data = self.read_at(self._position, wanted) if wanted else b""
-        if len(data) < wanted and not data:
-            raise EvidenceError(f"the image ends before byte {self._position} of {self.size}")
+        try:
+            data = self.read_at(self._position, wanted) if wanted else b""
+            if wanted and not data:
+                raise EvidenceError(f"ends before byte {self._position} of {self.size}")
+        except EvidenceError as error:
+            remember(error)
+            raise
         self._position += len(data)
         return data
 

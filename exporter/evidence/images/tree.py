@@ -7,14 +7,16 @@ from pathlib import Path
 import msgspec
 
 from exporter.errors import EvidenceError
+from exporter.evidence import layouts
 from exporter.evidence.files import File
-from exporter.evidence.images import Image, ImageOptions, Volume
-from exporter.evidence.images.containers import Container, container_kind, has_suffix, open_container
+from exporter.evidence.images import Image, ImageOptions, Snapshot, Volume
+from exporter.evidence.images.containers import Container, container_kind, open_container
 from exporter.evidence.images.media import Media
 from exporter.evidence.images.ntfs import Ntfs
 from exporter.evidence.images.partitions import Table
 from exporter.evidence.images.search import Match, Search
 from exporter.evidence.images.segments import Siblings
+from exporter.evidence.images.snapshots import Snapshots, State, chosen, has_snapshots
 from exporter.evidence.images.volumes import Opened, volumes
 from exporter.evidence.places import Matcher
 from exporter.records import Rejected
@@ -29,40 +31,47 @@ def image_kind(root: Path, below: tuple[str, ...]) -> str | None:
         kind = "unknown"
     finally:
         files.close()
-    return kind or ("unknown" if has_suffix(below[-1]) else None)
+    return kind or ("unknown" if layouts.is_image(below[-1]) else None)
+
+
+def below(place: str, loss: Rejected) -> Rejected:
+    """A loss in a volume or snapshot, which then begins its path."""
+    return msgspec.structs.replace(loss, excerpt="/".join(filter(None, (place, loss.excerpt))))
 
 
 class ImageTree:
     """An image given as evidence, or found in a folder of evidence.
 
-    `image` says what is in it, once it has been walked. Its libraries are C libraries: one that crashes takes the process with it.
+    `images` says what is in it, once it has been walked. Its libraries are C libraries: one that crashes takes the process with it.
     """
 
-    def __init__(self, root: Path, below: tuple[str, ...], options: ImageOptions, evidence: str | None = None) -> None:
+    def __init__(self, root: Path, below: tuple[str, ...], options: ImageOptions, evidence: str = "", shown: tuple[str, ...] = ()) -> None:
+        """`evidence` and `shown` are the name of the evidence and the path in it where the image is not given by itself."""
         self._files = Siblings(root, below)
         self._options = options
         self._closers: list[Callable[[], None]] = []
         self.name = below[-1]
         self.above = (*root.parts[1:], *below)
-        self._evidence = evidence or self.name
-        self.image = Image(name=self.name)
+        self._evidence, self._shown = evidence or self.name, shown
+        self.image = Image(name="/".join(shown) or self.name)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """What is told of it."""
+        return (self.image,)
 
     def walk(self, tails: Sequence[str]) -> Iterator[File | Rejected]:
         """Files, volume by volume; what cannot be opened or listed as Rejected, with volume and path as excerpt."""
         self.close()
-        self.image = Image(name=self.name)
+        self.image = Image(name=self.image.name)
+        for found in self._walk(Matcher(tails)):
+            yield found if isinstance(found, File) else below("/".join(self._shown), found)
+
+    def _walk(self, matcher: Matcher) -> Iterator[File | Rejected]:
         try:
             container = open_container(self._files)
-        except EvidenceError as error:
-            self._files.close()
-            yield Rejected(None, error.reason)
-            return
-        self._closers.append(container.close)
-        yield from self._walk(container, Matcher(tails))
-
-    def _walk(self, container: Container, matcher: Matcher) -> Iterator[File | Rejected]:
-        self._note(container)
-        try:
+            self._closers.append(container.close)
+            self._note(container)
             for found in volumes(container.media, container.sectors, self._options.keys):
                 if isinstance(found, Table):
                     self.image.table, self.image.sectors = found.kind, found.sector
@@ -82,33 +91,57 @@ class ImageTree:
             self.image.stored_hash = ":".join(container.stored_hash)
 
     def _volume(self, volume: Volume, media: Media, matcher: Matcher) -> Iterator[File | Rejected]:
+        """The live volume, then the shadow copies that were asked for."""
+        yield from self._state(volume, None, media, matcher)
         try:
-            ntfs = Ntfs(media)
+            states = list(self._snapshots(media)) if has_snapshots(media) else []
         except EvidenceError as error:
             yield Rejected(None, error.reason, volume.name)
             return
+        yield from (below(volume.name, state) for state in states if isinstance(state, Rejected))
+        opened = [state for state in states if isinstance(state, State)]
+        volume.snapshots = [state.snapshot for state in opened]
+        for state in chosen(opened, self._options.vss):
+            state.snapshot.read = True
+            yield from self._state(volume, state.snapshot, state.media, matcher)
+
+    def _snapshots(self, media: Media) -> Iterator[State | Rejected]:
+        snapshots = Snapshots(media)
+        self._closers.append(snapshots.close)
+        yield from snapshots.states()
+
+    def _state(self, volume: Volume, snapshot: Snapshot | None, media: Media, matcher: Matcher) -> Iterator[File | Rejected]:
+        """One state of a volume: as it is, or as a shadow copy keeps it."""
+        root = volume.name if snapshot is None else f"{volume.name}/{snapshot.name}"
+        try:
+            ntfs = Ntfs(media)
+        except EvidenceError as error:
+            yield Rejected(None, error.reason, root)
+            return
         self._closers.append(ntfs.close)
-        volume.label = ntfs.label
         search = Search(ntfs, matcher)
         for found in search.run():
             if isinstance(found, Match):
-                volume.files += 1
-                yield self._file(found, ntfs, volume.name)
+                (snapshot or volume).files += 1
+                yield self._file(found, ntfs, volume.name, snapshot, root)
             else:
-                yield msgspec.structs.replace(found, excerpt="/".join(filter(None, (volume.name, found.excerpt))))
-        volume.searched, volume.cut = search.how, search.cut
+                yield below(root, found)
+        if snapshot is None:
+            volume.label, volume.searched, volume.cut = ntfs.label, search.how, search.cut
 
-    def _file(self, match: Match, ntfs: Ntfs, volume: str) -> File:
+    def _file(self, match: Match, ntfs: Ntfs, volume: str, snapshot: Snapshot | None, root: str) -> File:
+        place = (*self._shown, *root.split("/"))
         return File(
-            path="/".join((volume, *match.path)),
+            path="/".join((*place, *match.path)),
             evidence=self._evidence,
-            root="/".join((volume, *match.path[: match.hit.before])),
+            root="/".join((*place, *match.path[: match.hit.before])),
             tails=match.hit.tails,
             opener=partial(ntfs.open, match.entry),
             size=match.entry.size,
             modified_at=match.entry.modified_at,
             volume=volume,
-            volume_root=volume,
+            snapshot=snapshot.label if snapshot else None,
+            volume_part=(len(self._shown), len(place)),
         )
 
     def close(self) -> None:

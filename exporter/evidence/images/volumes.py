@@ -9,7 +9,6 @@ from exporter.evidence.images.media import Media
 from exporter.evidence.images.partitions import Partition, Table, read_table
 from exporter.records import Rejected
 
-_SECTOR = 512
 _SIGNATURES = (
     (3, b"NTFS    ", "ntfs"),
     (3, b"ReFS\0\0\0\0", "refs"),
@@ -54,10 +53,10 @@ def volumes(media: Media, sector: int, keys: Any) -> Iterator[Table | Opened | R
     if table.damage:
         yield Rejected(None, table.damage)
     for number, partition in enumerate(table.partitions, 1):
-        yield from _partition(media, partition, f"p{number}")
+        yield from _partition(media, partition, f"p{number}", keys)
 
 
-def _partition(media: Media, partition: Partition, name: str, keys: Any = None) -> Iterator[Opened | Rejected]:
+def _partition(media: Media, partition: Partition, name: str, keys: Any) -> Iterator[Opened | Rejected]:
     volume = Volume(name=name, start=partition.start, size=partition.size, kind=partition.kind)
     if partition.start >= media.size:
         yield Rejected(None, f"begins at byte {partition.start}, but the image ends at {media.size}", name)
