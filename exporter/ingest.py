@@ -20,7 +20,7 @@ from exporter.evidence.hosts import Discovery, Host, discover, open_tree
 from exporter.evidence.patience import Patience, PatientFile
 from exporter.evidence.share import Collection, Unlisted, collections
 from exporter.file_history import FileHistory, Tell
-from exporter.job import computer_of
+from exporter.job import computer_of, images_of
 from exporter.pipeline import Progress
 from exporter.report.run import RunReport
 from exporter.state.checkpoint import State
@@ -203,9 +203,10 @@ class Ingester:
         except (SourceGone, EvidenceError) as error:
             self._problem(collection.name, str(error))
 
-    @staticmethod
-    def _open(collection: Collection) -> Tree:
-        return FolderTree(collection.path, archives=False) if collection.folder else open_tree(collection.path)
+    def _open(self, collection: Collection) -> Tree:
+        if collection.folder:
+            return FolderTree(collection.path, archives=False)
+        return open_tree(collection.path, images=images_of(self._options))
 
     def _deliver(self, collection: Collection, found: Discovery, patience: Patience) -> None:
         (cut_at,) = self.state.execute("SELECT cut_at FROM collections WHERE name = ?", (collection.name,)).fetchone()

@@ -69,6 +69,11 @@ def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False
         yield discover(trees, tails, host, computer_of)
 
 
+def images_of(reading: ReadingOptions) -> ImageOptions:
+    """How images are opened, of what a user says about reading."""
+    return ImageOptions(vss=reading.vss, verify=reading.verify_image)
+
+
 def _is_raw(path: Path) -> bool:
     return path.is_file() and image_kind(path.resolve().parent, (path.resolve().name,)) in ("raw", "unknown")
 
@@ -153,8 +158,9 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
     settings = SinkSettings(
         force=force, reproducible=job.reproducible, temporary_directory=job.temporary, case=job.case, spool=spool, lock=_lock
     )
-    with discovered(job.evidence, job.host, carve=job.carve) as discovery:
+    with discovered(job.evidence, job.host, carve=job.carve, images=images_of(job)) as discovery:
         discovery = _chosen(discovery, job.sources)
+        report.images = list(discovery.images)
         if ledger is not None:
             rest = ledger.rest(discovery.hosts)
             report.delivered_before = [host.name for host in discovery.hosts if host not in rest]

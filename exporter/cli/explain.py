@@ -54,10 +54,10 @@ def _records(path: str, host: str | None, reading: dict[str, Any]) -> Iterator[A
     from exporter.collectors import Settings
     from exporter.collectors.guard import collect, load
     from exporter.collectors.local_times import with_zones
-    from exporter.job import discovered
+    from exporter.job import discovered, images_of
     from exporter.records import Record
 
-    with discovered([path], host, carve=reading["carve"]) as discovery:
+    with discovered([path], host, carve=reading["carve"], images=images_of(Settings(**reading))) as discovery:
         for found in discovery.hosts:
             settings = with_zones(Settings(**reading), found.files)
             for name, file in found.files:

@@ -48,6 +48,20 @@ evidence = click.argument("evidence", nargs=-1, required=True, type=click.Path(e
 host = click.option("--host", help="Host name, where the evidence does not say it or says it wrongly.")
 
 
+verify_image = click.option("--verify-image", is_flag=True, help="Read disk images whole first and compare the hash that they hold.")
+
+
+def vss(default: str) -> Callable[[_Command], _Command]:
+    """`--vss`, whose default is not the same everywhere."""
+    return click.option(
+        "--vss",
+        type=click.Choice(["none", "all", "latest"]),
+        default=default,
+        show_default=True,
+        help="Which shadow copies of a disk image's volumes are read beside the live volume.",
+    )
+
+
 class UtcOffset(click.ParamType):  # type: ignore[type-arg]
     """Minutes east of UTC of `+02:00`, `-0330` or `+5`."""
 
@@ -86,6 +100,8 @@ reading = _all(
             "--etl-strings", is_flag=True, help="Export texts in messages of Defender's own traces, which only Microsoft's files decode."
         ),
         click.option("--utc-offset", type=UtcOffset(), help="What local times mean where the evidence does not say it, such as +02:00."),
+        vss("none"),
+        verify_image,
         click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs."),
     ]
 )

@@ -13,7 +13,8 @@ from exporter.records import Item, Parsed
 class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may say about reading.
 
-    `utc_offset` is what local times mean where the evidence does not say it, in minutes east of UTC.
+    `utc_offset` is what local times mean where the evidence does not say it, in minutes east of UTC. `vss` says which shadow copies are
+    read beside the live volume: `none`, `all`, `latest`; `verify_image` compares the hash that an image holds.
     """
 
     evtx_engine: str = "evtx"
@@ -23,6 +24,8 @@ class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
     carve: bool = False
     jobs: int = 1
     utc_offset: int | None = None
+    vss: str = "none"
+    verify_image: bool = False
 
     @property
     def reading(self) -> dict[str, Any]:

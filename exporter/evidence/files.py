@@ -10,8 +10,8 @@ class File(msgspec.Struct, kw_only=True, eq=False):
     """A file that some tail matches (an `EvidenceFile`).
 
     `path` is for reading, `modified_at` in ticks. `tails` are those that matched, `root` is what of `path` lies before the longest of
-    them. `opener` alone knows where the bytes are. `volume_part` says from which to which component `path` and `root` name the volume and
-    snapshot of an image.
+    them. `opener` alone knows where the bytes are. `drive` is which component of `path` and `root` is the volume of an image, None in
+    other evidence.
     """
 
     path: str
@@ -23,7 +23,7 @@ class File(msgspec.Struct, kw_only=True, eq=False):
     modified_at: int | None = None
     volume: str | None = None
     snapshot: str | None = None
-    volume_part: tuple[int, int] = (0, 0)
+    drive: int | None = None
 
     def open(self) -> BinaryIO:
         """A read-only stream from the file's start; raises EvidenceError, also while it is read."""

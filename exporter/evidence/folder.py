@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from exporter import times
 from exporter.errors import EvidenceError
@@ -106,12 +106,13 @@ class _Entry(NamedTuple):
         return _Place((*place.real, self.name), place.shown + _shown(self.name), own, place.linked)
 
 
+_Images: TypeAlias = Callable[[_Place], Iterator[File | Rejected]]
+
+
 class _Walk:
     """One walk: what has been found on it, and the links met."""
 
-    def __init__(
-        self, root: Path, only: str | None, reading: Reading, images: Callable[[_Place], Iterator[File | Rejected]] | None
-    ) -> None:
+    def __init__(self, root: Path, only: str | None, reading: Reading, images: _Images | None) -> None:
         """`images` opens a disk image; None when neither archives nor images are to be opened."""
         self._root, self._only, self._reading, self._images = root, only, reading, images
         self._found: set[Parts] = set()
@@ -154,7 +155,7 @@ class _Walk:
             elif self._images is not None and not (own or place.linked):
                 yield from self._packed(entry.kind, below, self._images)
 
-    def _packed(self, what: str, place: _Place, images: Callable[[_Place], Iterator[File | Rejected]]) -> Iterator[File | Rejected]:
+    def _packed(self, what: str, place: _Place, images: _Images) -> Iterator[File | Rejected]:
         if what == "archive":
             yield from read_archive(partial(open_file, self._root, place.real), place.shown, self._reading, 1)
         elif what == "image":

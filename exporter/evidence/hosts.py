@@ -141,10 +141,9 @@ def _folder(file: File) -> tuple[str, ...]:
 
 
 def _inside(file: File, path: str) -> tuple[str, ...]:
-    """The components of a path that belong to the file; without volume and snapshot: all volumes of an image are one host's."""
+    """The components of a path that belong to the file; without the volume: all volumes of an image are one host's."""
     parts = tuple(filter(None, path.split("/")))
-    start, end = file.volume_part
-    return parts[:start] + parts[end:]
+    return parts if file.drive is None else parts[: file.drive] + parts[file.drive + 1 :]
 
 
 def _drive_of(folder: tuple[str, ...], drives: set[tuple[str, ...]]) -> tuple[str, ...] | None:

@@ -9,9 +9,7 @@ IMAGE_SUFFIXES = (
     *(".raw", ".dd", ".img", ".001"),
 )
 """Of disk images; of those in several files, of the first one."""
-_OF_SEVERAL = re.compile(
-    r"(?P<stem>.+?)(-(flat|delta|ctk|sesparse|[sf]\d{3}))?\.(?P<kind>([els]x?([0-9][0-9]|[a-z]{2}))|\d{3,}|vmdk)", re.IGNORECASE
-)
+_OF_SEVERAL = re.compile(r"(?P<stem>.+?)(-(flat|delta|ctk|sesparse|[sf]\d{3}))?\.([es]x?(\d\d|[a-z]{2})|\d{3,}|vmdk)", re.IGNORECASE)
 _DRIVE = re.compile(r"(\\\\[.?]\\)?([a-z]:?|globalroot\\device\\harddiskvolumeshadowcopy\d+)|vss\d+|windows\.old(\.\d+)?|\[root\]|sysvol")
 _ACCESSORS = {"auto", "ntfs", "file", "sparse", "lazy_ntfs", "ntfs_vss", "data"}
 _SYSTEM_FOLDERS = {"windows", "users", "documents and settings", "programdata", "program files", "program files (x86)", "$recycle.bin"}

@@ -1,7 +1,7 @@
 """The collections on a share, by names, sizes and times alone: no file is opened.
 
-A collection is an archive or disk image, wherever it lies, or what a folder of the share holds besides those. Archives on a host's own drive are
-evidence of that host at most, and never opened. Links are not followed here.
+A collection is an archive or disk image, wherever it lies, or what a folder of the share holds besides those. Archives and images on a
+host's own drive are evidence of that host at most, and never opened. Links are not followed here.
 """
 
 import hashlib
@@ -109,7 +109,9 @@ def look(place: Path, tails: Sequence[str], patience: Patience) -> Iterator[Coll
     if stat.S_ISDIR(status.st_mode):
         yield from _folder(real.parent, real.name, Matcher([*tails, CLIENT_INFO], real.parent.parts[1:]), patience, set())
     else:
-        yield _alone(real.parent, real, _Entry(real.name, "file", status.st_size, status.st_mtime_ns), set())
+        kind = "image" if layouts.is_image(real.name) else "file"
+        beside = patience.call(_list, real.parent, Matcher(()).directory(())) if kind == "image" else []
+        yield _alone(real.parent, real, _Entry(real.name, kind, status.st_size, status.st_mtime_ns), set(), beside)
 
 
 def _folder(share: Path, name: str, matcher: Matcher, patience: Patience, done: set[str]) -> Iterator[Collection | Unlisted]:

@@ -36,6 +36,7 @@ def manifest(report: RunReport, arguments: msgspec.Struct, exit_code: int) -> di
         "arguments": msgspec.to_builtins(arguments, enc_hook=str),
         "exit_code": exit_code,
         "hosts": report.hosts,
+        "images": report.images,
         "sources": report.files,
         "sinks": report.sinks,
         "dead_letters": {"count": report.dead_letters, "file": report.dead_letter_file, "reasons": report.reasons},

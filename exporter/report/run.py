@@ -3,6 +3,7 @@
 import msgspec
 
 from exporter.collectors.guard import FileCounts
+from exporter.evidence.images import Image
 from exporter.records import Verdict
 from exporter.sinks import Counts
 
@@ -70,6 +71,7 @@ class RunReport(msgspec.Struct, kw_only=True):
     case: str
     evidence: list[str]
     hosts: list[HostReport] = []
+    images: list[Image] = []
     files: list[FileReport] = []
     incidents: list[IncidentLine] = []
     sinks: list[SinkReport] = []

@@ -67,14 +67,17 @@ class Volume(msgspec.Struct, kw_only=True):
 
 
 class Image(msgspec.Struct, kw_only=True):
-    """What is told of an image. `stored_hash` is what its container says, `verified` whether it was compared (None: it was not)."""
+    """What is told of an image.
+
+    `stored_hash` is what its container says (kind and hex digits), `verification` whether the disk was compared with it.
+    """
 
     name: str
     container: str = "unknown"
     size: int = 0
     sectors: int = 512
-    table: str = "none"
+    table: str | None = None
     volumes: list[Volume] = []
     segments: int = 1
     stored_hash: str | None = None
-    verified: bool | None = None
+    verification: str = "not asked for"

@@ -1,5 +1,6 @@
 """Random access to a part of something: a container's disk, a partition, an unlocked volume, a shadow copy."""
 
+import hashlib
 import io
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from exporter.evidence.images.libyal import reading, remember
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_PIECE = 1 << 20
 ReadAt: TypeAlias = Callable[[int, int], bytes]
 """`(offset, size)` to bytes: fewer than `size` only where the source ends, which then has been cut off."""
 
@@ -91,3 +93,11 @@ def joined(parts: Sequence[Media]) -> Media:
         return bytes(found)
 
     return Media(read_at, starts[-1])
+
+
+def digest(media: Media, kind: str) -> str:
+    """The MD5 or SHA-1 of a whole stream, in hex digits."""
+    found = hashlib.new(kind)
+    for offset in range(0, media.size, _PIECE):
+        found.update(media.window(offset, _PIECE).read())
+    return found.hexdigest()

@@ -11,7 +11,7 @@ from exporter.evidence import layouts
 from exporter.evidence.files import File
 from exporter.evidence.images import Image, ImageOptions, Snapshot, Volume
 from exporter.evidence.images.containers import Container, container_kind, open_container
-from exporter.evidence.images.media import Media
+from exporter.evidence.images.media import Media, digest
 from exporter.evidence.images.ntfs import Ntfs
 from exporter.evidence.images.partitions import Table
 from exporter.evidence.images.search import Match, Search
@@ -72,6 +72,8 @@ class ImageTree:
             container = open_container(self._files)
             self._closers.append(container.close)
             self._note(container)
+            if self._options.verify:
+                yield from self._verified(container)
             for found in volumes(container.media, container.sectors, self._options.keys):
                 if isinstance(found, Table):
                     self.image.table, self.image.sectors = found.kind, found.sector
@@ -89,6 +91,22 @@ class ImageTree:
         self.image.segments, self.image.sectors = container.segments, container.sectors
         if container.stored_hash:
             self.image.stored_hash = ":".join(container.stored_hash)
+
+    def _verified(self, container: Container) -> Iterator[Rejected]:
+        """Reads the disk once and compares the hash that the container holds."""
+        if container.stored_hash is None:
+            self.image.verification = "no hash is stored"
+            return
+        kind, expected = container.stored_hash
+        try:
+            same = digest(container.media, kind) == expected
+        except EvidenceError as error:
+            self.image.verification = "cannot be read to its end"
+            yield Rejected(None, f"its stored {kind} cannot be compared: {error.reason}")
+            return
+        self.image.verification = "matches" if same else "differs"
+        if not same:
+            yield Rejected(None, f"the disk in it has another {kind} than the one stored with it: damaged or altered")
 
     def _volume(self, volume: Volume, media: Media, matcher: Matcher) -> Iterator[File | Rejected]:
         """The live volume, then the shadow copies that were asked for."""
@@ -123,14 +141,15 @@ class ImageTree:
         for found in search.run():
             if isinstance(found, Match):
                 (snapshot or volume).files += 1
-                yield self._file(found, ntfs, volume.name, snapshot, root)
+                yield self._file(found, ntfs, volume.name, snapshot)
             else:
                 yield below(root, found)
         if snapshot is None:
             volume.label, volume.searched, volume.cut = ntfs.label, search.how, search.cut
 
-    def _file(self, match: Match, ntfs: Ntfs, volume: str, snapshot: Snapshot | None, root: str) -> File:
-        place = (*self._shown, *root.split("/"))
+    def _file(self, match: Match, ntfs: Ntfs, volume: str, snapshot: Snapshot | None) -> File:
+        """The path is the same in every state of a volume, so that its contents can be compared."""
+        place = (*self._shown, volume)
         return File(
             path="/".join((*place, *match.path)),
             evidence=self._evidence,
@@ -141,7 +160,7 @@ class ImageTree:
             modified_at=match.entry.modified_at,
             volume=volume,
             snapshot=snapshot.label if snapshot else None,
-            volume_part=(len(self._shown), len(place)),
+            drive=len(self._shown),
         )
 
     def close(self) -> None:
