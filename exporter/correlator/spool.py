@@ -11,7 +11,7 @@ import msgspec
 from exporter.correlator.keys import JOINABLE
 from exporter.records import Payload, Record
 
-MEMORY_BYTES = 32 << 20
+MEMORY_BYTES = 1 << 20
 """Encoded records kept in memory; one of an event has about 2 KB."""
 _HEAD = struct.Struct("<BII")
 _CLASSES: tuple[type[Any], ...] = tuple(JOINABLE)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from exporter.errors import EvidenceError
 from exporter.evidence import EvidenceFile
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17
 
 
 class ObservedFile:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 
 from exporter.errors import ReaderGone, SinkRefused, SinkUnavailable
 
-_BUFFER_SIZE = 1 << 20
+_BUFFER_SIZE = 1 << 18
 
 
 class Output(Protocol):

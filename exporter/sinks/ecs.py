@@ -11,7 +11,7 @@ from exporter.sinks.ingested import END, ending
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 18
 
 
 class EcsSink:

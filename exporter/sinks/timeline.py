@@ -12,7 +12,7 @@ from exporter.sinks.targets import SinkSettings
 
 Encode: TypeAlias = Callable[[Row], tuple[bytes, bytes]]
 """From a row to its sort key and its line; raises RowRefused."""
-_JOINED = 500
+_JOINED = 100
 
 
 class RowRefused(ValueError):

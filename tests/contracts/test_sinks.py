@@ -360,7 +360,7 @@ def test_two_hundred_thousand_rows_stay_within_their_memory(name: str, tmp_path:
     target = tmp_path / f"case.{SUFFIXES[name]}"
     command = [sys.executable, "-c", MEASURE, f"{name}:{target}"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1.4 * MEMORY_BYTES
+    assert int(done.stdout) < 5 * MEMORY_BYTES
     with target.open("rb") as lines:
         assert sum(1 for _ in lines) == 200_000 + (name == "l2tcsv")
     assert list(tmp_path.iterdir()) == [target]

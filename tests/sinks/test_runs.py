@@ -42,6 +42,16 @@ def test_open_files_stay_few(tmp_path: Path):
     runs.close()
 
 
+def test_lines_that_come_in_order_are_one_run_and_a_few_late_ones_wait_in_memory(tmp_path: Path):
+    runs = SortedRuns(tmp_path, memory_bytes=1000)
+    numbers = [number - 90 if number in (100, 500, 900) else number for number in range(1000)]
+    for number in numbers:
+        runs.add(number.to_bytes(2, "big"), b"%d\n" % number)
+    assert [len(level) for level in runs._levels] == [1]
+    assert list(runs.lines()) == [b"%d\n" % number for number in sorted(numbers)]
+    runs.close()
+
+
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path):
     sort([(bytes((number, 0)), b"x\n") for number in range(100)], tmp_path, 1)
     assert list(tmp_path.iterdir()) == []
