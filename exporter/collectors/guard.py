@@ -59,10 +59,17 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
     """
     counts = FileCounts()
     source = source_of(file)
+    name, key_of, kinds, verdicts = collector.name, collector.key, counts.kinds, counts.verdicts
     try:
         for item in collector.read(file, settings):
             if isinstance(item, Parsed):
-                yield _record(collector, item, file, source, host, counts)
+                payload, integrity = item.payload, item.integrity
+                kind, verdict = payload.kind, integrity.verdict
+                counts.emitted += item.units
+                kinds[kind] = kinds.get(kind, 0) + 1
+                verdicts[verdict] = verdicts.get(verdict, 0) + 1
+                key = key_of(item, file)
+                yield Record(payload, host, source, name, key, item.raw_hash, item.offset, item.number, integrity, item.incomplete)
                 if item.incomplete is not None:
                     yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)
             elif isinstance(item, Rejected):
@@ -83,24 +90,6 @@ def source_of(file: EvidenceFile) -> Source:
     """Where the records of this file come from."""
     states = (file.snapshot,) if file.snapshot else None
     return Source(file.path, file.evidence, file.size, file.modified_at, file.volume, states)
-
-
-def _record(collector: Collector, item: Parsed, file: EvidenceFile, source: Source, host: str, counts: FileCounts) -> Record:
-    counts.emitted += item.units
-    counts.kinds[item.payload.kind] = counts.kinds.get(item.payload.kind, 0) + 1
-    counts.verdicts[item.integrity.verdict] = counts.verdicts.get(item.integrity.verdict, 0) + 1
-    return Record(
-        payload=item.payload,
-        host=host,
-        source=source,
-        collector=collector.name,
-        key=collector.key(item, file),
-        hash=item.raw_hash,
-        offset=item.offset,
-        number=item.number,
-        integrity=item.integrity,
-        incomplete=item.incomplete,
-    )
 
 
 def _tally(counts: FileCounts, tally: Tally) -> None:

@@ -9,14 +9,14 @@ from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.resources import Resource
 
 
-class HistoryChange(WindowsEvent, frozen=True, kw_only=True):
+class HistoryChange(WindowsEvent, frozen=True):
     """1013 and 1014: detection history removed, or that failed; `removed_entry` is the removed entry's time, local text."""
 
     kind: ClassVar[str] = "evtx_history_change"
     removed_entry: str | None = None
 
 
-class ThreatHashes(WindowsEvent, frozen=True, kw_only=True):
+class ThreatHashes(WindowsEvent, frozen=True):
     """1120: the hashes of a threat's resource, lower case."""
 
     kind: ClassVar[str] = "evtx_threat_hashes"
@@ -29,7 +29,7 @@ class ThreatHashes(WindowsEvent, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
-class Scan(WindowsEvent, frozen=True, kw_only=True):
+class Scan(WindowsEvent, frozen=True):
     """1000 to 1005: a scan's life; 2030 and 2031: an offline scan set up, or that failed. `duration` is in seconds."""
 
     kind: ClassVar[str] = "evtx_scan"
@@ -40,7 +40,7 @@ class Scan(WindowsEvent, frozen=True, kw_only=True):
     duration: int | None = None
 
 
-class GuardedOperation(WindowsEvent, frozen=True, kw_only=True):
+class GuardedOperation(WindowsEvent, frozen=True):
     """Base of the Exploit Guard events: an operation of a process that was blocked or, in audit mode, would have been."""
 
     rule_id: str | None = None
@@ -49,7 +49,7 @@ class GuardedOperation(WindowsEvent, frozen=True, kw_only=True):
     path: str | None = None
 
 
-class AttackSurfaceRule(GuardedOperation, frozen=True, kw_only=True):
+class AttackSurfaceRule(GuardedOperation, frozen=True):
     """1121, 1122 and 1129: an attack surface reduction rule blocked, audited, or was overridden by the user."""
 
     kind: ClassVar[str] = "evtx_attack_surface_rule"
@@ -58,20 +58,20 @@ class AttackSurfaceRule(GuardedOperation, frozen=True, kw_only=True):
     involved_file: str | None = None
 
 
-class FolderAccess(GuardedOperation, frozen=True, kw_only=True):
+class FolderAccess(GuardedOperation, frozen=True):
     """1123, 1124, 1127 and 1128: controlled folder access, or a write to sectors, blocked or audited."""
 
     kind: ClassVar[str] = "evtx_folder_access"
 
 
-class NetworkProtection(GuardedOperation, frozen=True, kw_only=True):
+class NetworkProtection(GuardedOperation, frozen=True):
     """1125 and 1126: a connection audited or blocked; `destination` is a URL or a host."""
 
     kind: ClassVar[str] = "evtx_network_protection"
     destination: str | None = None
 
 
-class DataLoss(WindowsEvent, frozen=True, kw_only=True):
+class DataLoss(WindowsEvent, frozen=True):
     """1131 to 1134: data loss prevention blocked or audited an operation."""
 
     kind: ClassVar[str] = "evtx_data_loss"
@@ -84,7 +84,7 @@ class DataLoss(WindowsEvent, frozen=True, kw_only=True):
     actor_sid: str | None = None
 
 
-class Health(WindowsEvent, frozen=True, kw_only=True):
+class Health(WindowsEvent, frozen=True):
     """101, 1150 and 1151: state and health. Ages are in days, None where it never happened; times of the event are local text in `data`."""
 
     kind: ClassVar[str] = "evtx_health"
@@ -95,7 +95,7 @@ class Health(WindowsEvent, frozen=True, kw_only=True):
     full_scan_age: int | None = None
 
 
-class Update(WindowsEvent, frozen=True, kw_only=True):
+class Update(WindowsEvent, frozen=True):
     """2000 to 2009 and 2014: signatures, engine or platform updated, or that failed."""
 
     kind: ClassVar[str] = "evtx_update"
@@ -109,7 +109,7 @@ class Update(WindowsEvent, frozen=True, kw_only=True):
     source_path: str | None = None
 
 
-class CloudSignature(WindowsEvent, frozen=True, kw_only=True):
+class CloudSignature(WindowsEvent, frozen=True):
     """2010 to 2013: signatures from the cloud received, discarded, failed, all discarded. Frequent, and of little weight."""
 
     kind: ClassVar[str] = "evtx_cloud_signature"
@@ -120,7 +120,7 @@ class CloudSignature(WindowsEvent, frozen=True, kw_only=True):
     removal_reason_id: int | None = None
 
 
-class FileTransfer(WindowsEvent, frozen=True, kw_only=True):
+class FileTransfer(WindowsEvent, frozen=True):
     """2050 and 2051: a sample uploaded, or that failed; 2020 and 2021: a clean file downloaded, or that failed."""
 
     kind: ClassVar[str] = "evtx_file_transfer"
@@ -128,7 +128,7 @@ class FileTransfer(WindowsEvent, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
-class ProtectionFeature(WindowsEvent, frozen=True, kw_only=True):
+class ProtectionFeature(WindowsEvent, frozen=True):
     """3002, 3007 and 5004: a feature of real-time protection failed, recovered, was configured. Names are raw: `%%886`."""
 
     kind: ClassVar[str] = "evtx_protection_feature"
@@ -138,13 +138,13 @@ class ProtectionFeature(WindowsEvent, frozen=True, kw_only=True):
     configuration: str | None = None
 
 
-class ProtectionEnabled(WindowsEvent, frozen=True, kw_only=True):
+class ProtectionEnabled(WindowsEvent, frozen=True):
     """5000, 5009 and 5011: real-time, antispyware or antivirus protection switched on."""
 
     kind: ClassVar[str] = "evtx_protection_enabled"
 
 
-class TamperProtection(WindowsEvent, frozen=True, kw_only=True):
+class TamperProtection(WindowsEvent, frozen=True):
     """5013: tamper protection blocked (or ignored) a change; `setting` and `new_value` are told apart as for 5007."""
 
     kind: ClassVar[str] = "evtx_tamper_protection"
@@ -153,7 +153,7 @@ class TamperProtection(WindowsEvent, frozen=True, kw_only=True):
     new_value: str | None = None
 
 
-class EngineFailure(WindowsEvent, frozen=True, kw_only=True):
+class EngineFailure(WindowsEvent, frozen=True):
     """5008: the engine crashed or hung, on `resource`; `error_code` is the exception's."""
 
     kind: ClassVar[str] = "evtx_engine_failure"
@@ -161,7 +161,7 @@ class EngineFailure(WindowsEvent, frozen=True, kw_only=True):
     failure_type_id: int | None = None
 
 
-class Expiry(WindowsEvent, frozen=True, kw_only=True):
+class Expiry(WindowsEvent, frozen=True):
     """5100 and 5101: the platform expires soon, or has; 2040 to 2042: support of this Windows ends, has ended, protection has."""
 
     kind: ClassVar[str] = "evtx_expiry"

@@ -7,7 +7,7 @@ from exporter.formats.resources import Resource
 from exporter.records import Payload
 
 
-class WindowsEvent(Payload, frozen=True, kw_only=True):
+class WindowsEvent(Payload, frozen=True):
     """Any event. `data` holds every Data element, raw, under its own name (spaces kept), in order.
 
     `created_at` is System/TimeCreated; `created_digits` how many fraction digits of it are known (6 or 7, sink-contracts E2);
@@ -45,7 +45,7 @@ class WindowsEvent(Payload, frozen=True, kw_only=True):
     origin: str | None = None
 
 
-class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):
+class ThreatEvent(WindowsEvent, frozen=True):
     """Base of the events that name a threat (the 42-field block of 1116 and its kin, the 28-field one of 1006).
 
     `sig_seq` is told by an `internalCmdLine` resource only, and by it the threat id where the event has no other.
@@ -82,13 +82,13 @@ class ThreatEvent(WindowsEvent, frozen=True, kw_only=True):
     sig_seq: int | None = None
 
 
-class Detection(ThreatEvent, frozen=True, kw_only=True):
+class Detection(ThreatEvent, frozen=True):
     """1006 and 1116: malware detected."""
 
     kind: ClassVar[str] = "evtx_detection"
 
 
-class Behavior(ThreatEvent, frozen=True, kw_only=True):
+class Behavior(ThreatEvent, frozen=True):
     """1015: suspicious behavior detected."""
 
     kind: ClassVar[str] = "evtx_behavior"
@@ -99,31 +99,31 @@ class Behavior(ThreatEvent, frozen=True, kw_only=True):
     target_hash: str | None = None
 
 
-class Action(ThreatEvent, frozen=True, kw_only=True):
+class Action(ThreatEvent, frozen=True):
     """1007 and 1117: action taken; `action_id` says which."""
 
     kind: ClassVar[str] = "evtx_action"
 
 
-class ActionFailed(ThreatEvent, frozen=True, kw_only=True):
+class ActionFailed(ThreatEvent, frozen=True):
     """1008, 1118 and 1119: action failed."""
 
     kind: ClassVar[str] = "evtx_action_failed"
 
 
-class QuarantineChange(ThreatEvent, frozen=True, kw_only=True):
+class QuarantineChange(ThreatEvent, frozen=True):
     """1009 to 1012: restored or deleted from quarantine, or that failed."""
 
     kind: ClassVar[str] = "evtx_quarantine_change"
 
 
-class UnwantedApplication(ThreatEvent, frozen=True, kw_only=True):
+class UnwantedApplication(ThreatEvent, frozen=True):
     """1160: potentially unwanted application detected."""
 
     kind: ClassVar[str] = "evtx_unwanted_application"
 
 
-class ConfigurationChange(WindowsEvent, frozen=True, kw_only=True):
+class ConfigurationChange(WindowsEvent, frozen=True):
     """5007: `setting` is the registry path or name before ` = `, without `Default\\` and `N/A\\`.
 
     `setting_kind` is what the change means (`defender_settings`), `setting_target` what it is about: the excluded path, the ThreatID, the
@@ -142,13 +142,13 @@ class ConfigurationChange(WindowsEvent, frozen=True, kw_only=True):
     rule_id: str | None = None
 
 
-class ProtectionDisabled(WindowsEvent, frozen=True, kw_only=True):
+class ProtectionDisabled(WindowsEvent, frozen=True):
     """5001, 5010 and 5012: real-time, antispyware or antivirus protection switched off."""
 
     kind: ClassVar[str] = "evtx_protection_disabled"
 
 
-class DefenderEvent(WindowsEvent, frozen=True, kw_only=True):
+class DefenderEvent(WindowsEvent, frozen=True):
     """Every id of the Defender channels that has no kind of its own."""
 
     kind: ClassVar[str] = "evtx_event"

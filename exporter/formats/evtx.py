@@ -4,16 +4,16 @@ The stream is read once, from its start, and never sought. Layout: `evtx_chunks`
 and each stretch of bytes that should hold records and could not be walked, as one.
 """
 
-import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, TypeAlias
+from hashlib import sha256
+from typing import BinaryIO, TypeAlias
 
 import msgspec
 
 from exporter.errors import FormatError
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.defender_typing import type_event
+from exporter.formats.defender_typing import typed
 from exporter.formats.evtx_chunks import (
     CHUNK,
     FILE_HEADER,
@@ -30,7 +30,7 @@ from exporter.formats.evtx_chunks import (
 )
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_filter import PROVIDER, PROVIDER_GUID, may_hold_defender, names_defender
-from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_normalize import NAMES, Form, Normalizer, Values
 from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import type_side_event
@@ -47,6 +47,7 @@ _VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
 _UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
 _FAILED = Integrity(Verdict.FAILED, CHECK)
 _CORRECTED = Integrity(Verdict.FAILED, f"{CHECK}-one-bit-corrected")
+_PROVIDER, _PROVIDER_GUID = NAMES.index("provider_name"), NAMES.index("provider_guid")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -219,18 +220,18 @@ def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> Ite
     if reading.prefilter and not reading.all_events and not may_hold_defender(found):
         counts.leave(OTHER_PROVIDERS, len(found.records))
         return
-    normalizer = Normalizer()
-    second = None if reading.engine == SECOND else SecondEngine(found, normalizer)
-    others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else {}
+    one = _Reader(chunk, found, reading, counts)
+    others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else None
     for record, rendering in _paired(found, reading.engine):
-        item = _item(chunk, found, record, rendering, normalizer, second, reading, counts)
+        item = one.item(record, rendering)
         if item is not None:
             yield item
-        if reading.cross_check:
-            mine = _fields_or_error(record, rendering, normalizer)
-            for difference in differences(mine, others[record.offset], reading.engine):
-                if item is not None or _is_defender(others[record.offset]):
-                    yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
+        if others is None:
+            continue
+        mine = _fields_or_error(record, rendering, one.normalizer)
+        for difference in differences(mine, others[record.offset], reading.engine):
+            if item is not None or _is_defender(others[record.offset]):
+                yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
 
 
 def _fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
@@ -241,7 +242,9 @@ def _fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
 
 def _fields_or_error(record: Walked, rendering: Rendering, normalizer: Normalizer) -> Fields:
     try:
-        return _fields(record, rendering, normalizer, None)
+        if isinstance(rendering, FormatError):
+            raise rendering
+        return normalizer.fields(rendering, record.id, record.written_at)
     except FormatError as error:
         return error
 
@@ -278,52 +281,62 @@ def _unrendered(records: list[Walked], errors: deque[FormatError]) -> Iterator[t
     errors.clear()
 
 
-def _item(
-    chunk: Chunk,
-    found: Walk,
-    record: Walked,
-    rendering: Rendering,
-    normalizer: Normalizer,
-    second: SecondEngine | None,
-    reading: Reading,
-    counts: Counts,
-) -> Parsed | Rejected | None:
-    raw = memoryview(chunk.data)[record.offset : record.offset + record.size]
-    offset = chunk.offset + record.offset
-    try:
-        fields = _fields(record, rendering, normalizer, second)
-        fields["origin"] = chunk.origin
-    except FormatError as error:
-        return Rejected(offset, f"chunk {chunk.number}: {error}", raw[:32].hex(), number=record.id)
-    integrity = _verdict(found, record)
-    if not _is_defender(fields):
-        side = type_side_event(fields)
-        if side is not None:
-            return Parsed(side, offset, hashlib.sha256(raw).hexdigest(), integrity, number=side.record_id)
-        if integrity is _FAILED and names_defender(raw):
-            return Rejected(offset, f"chunk {chunk.number}: its provider's name is damaged", raw[:32].hex(), number=record.id)
-        if reading.all_events:
-            return Parsed(WindowsEvent(**fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])
-        counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
-        return None
-    return Parsed(type_event(fields), offset, hashlib.sha256(raw).hexdigest(), integrity, number=fields["record_id"])
+class _Reader:
+    """Reads single records of one chunk."""
 
+    def __init__(self, chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> None:
+        self.normalizer = Normalizer()
+        self._chunk = chunk
+        self._view = memoryview(chunk.data)
+        self._second = None if reading.engine == SECOND else SecondEngine(found, self.normalizer)
+        self._all_events = reading.all_events
+        self._counts = counts
+        sound = found.header_sound and found.sound is not False
+        self._inside = (_VERIFIED if found.sound else _UNVERIFIABLE) if sound else _FAILED
+        self._outside = _UNVERIFIABLE if sound else _FAILED
+        self._covered = found.covered
 
-def _fields(record: Walked, rendering: Rendering, normalizer: Normalizer, second: SecondEngine | None) -> dict[str, Any]:
-    try:
-        if isinstance(rendering, FormatError):
-            raise rendering
-        return normalizer.fields(rendering, record.id, record.written_at)
-    except FormatError as refusal:
-        if second is None:
-            raise
-        return second.fields(record, refusal)
+    def item(self, record: Walked, rendering: Rendering) -> Parsed | Rejected | None:
+        """What a record is to us; None, and counted, for one of no interest."""
+        start = record.offset
+        end = start + record.size
+        raw, offset, engine = self._view[start:end], self._chunk.offset + start, None
+        try:
+            if isinstance(rendering, FormatError):
+                raise rendering
+            values, form = self.normalizer.read(rendering, record.id, record.written_at)
+        except FormatError as refusal:
+            try:
+                values, form = self._read_again(record, refusal)
+                engine = SECOND
+            except FormatError as error:
+                return self._rejected(record, raw, str(error))
+        integrity = self._inside if end <= self._covered else self._outside
+        if values[_PROVIDER] == PROVIDER or values[_PROVIDER_GUID] == PROVIDER_GUID:
+            event = typed(values, form, engine, self._chunk.origin)
+            return Parsed(event, offset, sha256(raw).hexdigest(), integrity, 1, event.record_id)
+        return self._other(values, engine, record, raw, integrity)
 
+    def _read_again(self, record: Walked, refusal: FormatError) -> tuple[Values, Form]:
+        if self._second is None:
+            raise refusal
+        return self._second.read(record, refusal)
 
-def _verdict(found: Walk, record: Walked) -> Integrity:
-    if not found.header_sound or found.sound is False:
-        return _FAILED
-    return _VERIFIED if found.sound and record.offset + record.size <= found.covered else _UNVERIFIABLE
+    def _other(self, values: Values, engine: str | None, record: Walked, raw: memoryview, integrity: Integrity) -> Parsed | Rejected | None:
+        fields = {**dict(zip(NAMES, values, strict=True)), "engine": engine, "origin": self._chunk.origin}
+        event = type_side_event(fields)
+        if event is None:
+            if integrity is _FAILED and names_defender(raw):
+                return self._rejected(record, raw, "its provider's name is damaged")
+            if not self._all_events:
+                self._counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
+                return None
+            event = WindowsEvent(**fields)
+        return Parsed(event, self._chunk.offset + record.offset, sha256(raw).hexdigest(), integrity, 1, event.record_id)
+
+    def _rejected(self, record: Walked, raw: memoryview, reason: str) -> Rejected:
+        chunk = self._chunk
+        return Rejected(chunk.offset + record.offset, f"chunk {chunk.number}: {reason}", raw[:32].hex(), number=record.id)
 
 
 def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:

@@ -5,48 +5,49 @@ our walk over python-evtx have texts, GUIDs in braces, seven or nine digits, rep
 """
 
 import json
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from exporter import times
 from exporter.errors import FormatError
+from exporter.formats.known import Known
 
 _Attributes = TypeVar("_Attributes")
 
 
-class _Element(msgspec.Struct, Generic[_Attributes]):
+class _Element(msgspec.Struct, Generic[_Attributes], gc=False):
     attributes: _Attributes = msgspec.field(name="#attributes")
 
 
-class _Content(msgspec.Struct):
+class _Content(msgspec.Struct, frozen=True, gc=False):
     text: int = msgspec.field(name="#text")
 
 
-class _Provider(msgspec.Struct):
+class _Provider(msgspec.Struct, gc=False):
     name: str | None = msgspec.field(name="Name", default=None)
     guid: str | None = msgspec.field(name="Guid", default=None)
 
 
-class _Created(msgspec.Struct):
+class _Created(msgspec.Struct, gc=False):
     time: str | None = msgspec.field(name="SystemTime", default=None)
 
 
-class _Execution(msgspec.Struct):
+class _Execution(msgspec.Struct, gc=False):
     process: int | None = msgspec.field(name="ProcessID", default=None)
     thread: int | None = msgspec.field(name="ThreadID", default=None)
 
 
-class _Security(msgspec.Struct):
+class _Security(msgspec.Struct, gc=False):
     sid: str | None = msgspec.field(name="UserID", default=None)
 
 
-class _Correlation(msgspec.Struct):
+class _Correlation(msgspec.Struct, gc=False):
     activity: str | None = msgspec.field(name="ActivityID", default=None)
 
 
-class _System(msgspec.Struct, rename="pascal"):
+class _System(msgspec.Struct, rename="pascal", gc=False):
     event_id: int | _Content = msgspec.field(name="EventID")
     event_record_id: int | None = msgspec.field(name="EventRecordID", default=None)
     provider: _Element[_Provider] | None = None
@@ -67,7 +68,7 @@ _NO_PROVIDER = _Provider()
 _NO_EXECUTION = _Execution()
 
 
-class _PlainEvent(msgspec.Struct):
+class _PlainEvent(msgspec.Struct, gc=False):
     system: _System = msgspec.field(name="System")
     data: dict[str, str] | None = msgspec.field(name="EventData")
 
@@ -80,7 +81,7 @@ class _AnyEvent(msgspec.Struct):
     error_data: Any = msgspec.field(name="ProcessingErrorData", default=None)
 
 
-class _Plain(msgspec.Struct):
+class _Plain(msgspec.Struct, gc=False):
     event: _PlainEvent = msgspec.field(name="Event")
 
 
@@ -92,70 +93,97 @@ class _Any(msgspec.Struct):
 _decode_plain = msgspec.json.Decoder(_Plain, strict=False).decode
 
 
+Values: TypeAlias = tuple[Any, ...]
+"""What an event's System says and its `data`, in the order of `NAMES`."""
+NAMES = (
+    "event_id", "record_id", "channel", "provider_name", "provider_guid", "computer", "level", "opcode", "task", "version", "keywords",
+    "activity_id", "process_id", "thread_id", "user_sid", "created_at", "created_digits", "written_at", "data",
+)  # fmt: skip
+"""The first fields of `WindowsEvent`."""
+_Shape: TypeAlias = tuple[Any, ...]
+"""The names of an event's data and behind them its id."""
+
+
+class Form:
+    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them."""
+
+    __slots__ = ("build", "event_id", "names")
+
+    def __init__(self, event_id: int, names: tuple[str, ...]) -> None:
+        self.event_id = event_id
+        self.names = names
+        self.build: Callable[..., Any] | None = None
+
+
+_FORMS: dict[_Shape, Form] = {}
+_MOST_FORMS = 1024
+
+
 class Normalizer:
     """Normalizes the records of one chunk."""
 
     def __init__(self) -> None:
-        self._unique: set[tuple[object, ...]] = set()
+        self._latest: dict[int | _Content, Form] = {}
+        self._forms: dict[_Shape, Form] = {}
 
     def fields(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> dict[str, Any]:
-        """The System fields and `data` under the names of `WindowsEvent`; raises FormatError where there is no event in it.
+        """What `read` gives, by name."""
+        return dict(zip(NAMES, self.read(rendering, header_id, header_time)[0], strict=True))
+
+    def read(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> tuple[Values, Form]:
+        """The System fields and `data`, and the form; raises FormatError where there is no event in it.
 
         `header_id` and `header_time` (ticks) are those of the record's header. Times follow sink-contracts E2: six digits of SystemTime
         are completed from the header where the two agree; `written_at` is None where the header belongs to an exported log and lies.
         """
-        system, data = self._parts(rendering)
-        record_id = header_id if system.event_record_id is None else system.event_record_id
+        system, data, form = self._parts(rendering)
+        record_id = system.event_record_id
+        if record_id is None:
+            record_id = header_id
         provider = system.provider.attributes if system.provider else _NO_PROVIDER
         execution = system.execution.attributes if system.execution else _NO_EXECUTION
+        user = system.security.attributes.sid if system.security else None
+        key = (provider.name, provider.guid, system.channel, system.computer, system.keywords, user)
+        channel, name, identifier, computer, keywords, user = _TEXTS.get(key) or _learn_texts(key)
         created_at, digits = _created(system.time_created.attributes.time if system.time_created else None, header_time)
         honest = header_time == created_at or _honest(header_id, header_time, record_id, created_at)
-        return {
-            "event_id": system.event_id.text if isinstance(system.event_id, _Content) else system.event_id,
-            "record_id": record_id,
-            "channel": system.channel or "",
-            "provider_name": provider.name or "",
-            "provider_guid": guid(provider.guid),
-            "computer": system.computer or None,
-            "level": system.level,
-            "opcode": system.opcode,
-            "task": system.task,
-            "version": system.version,
-            "keywords": _keywords(system.keywords),
-            "activity_id": guid(system.correlation.attributes.activity) if system.correlation else None,
-            "process_id": execution.process,
-            "thread_id": execution.thread,
-            "user_sid": system.security.attributes.sid if system.security else None,
-            "created_at": created_at,
-            "created_digits": digits,
-            "written_at": header_time if honest else None,
-            "data": data,
-        }
+        activity = guid(system.correlation.attributes.activity) if system.correlation else None
+        return (
+            form.event_id, record_id, channel, name, identifier, computer, system.level, system.opcode, system.task, system.version,
+            keywords, activity, execution.process, execution.thread, user, created_at, digits, header_time if honest else None, data,
+        ), form  # fmt: skip
 
-    def _parts(self, rendering: str | dict[str, Any]) -> tuple[_System, dict[str, str]]:
-        if isinstance(rendering, str):
-            try:
-                plain = _decode_plain(rendering).event
-            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                return _any_parts(_load(rendering))
-            if plain.data is None or self._has_unique_names(rendering, plain):
-                return plain.system, plain.data or {}
-            rendering = _load(rendering)
-        return _any_parts(rendering)
+    def _parts(self, rendering: str | dict[str, Any]) -> tuple[_System, dict[str, str], Form]:
+        if rendering.__class__ is not str:
+            return _any_parts(rendering)
+        try:
+            event = _decode_plain(rendering).event
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return _any_parts(_load(rendering))
+        system, data = event.system, event.data or {}
+        event_id, names = system.event_id, tuple(data)
+        # most records are of the form that their id had before: names that are the same objects are quicker compared than hashed
+        form = self._latest.get(event_id)
+        if form is not None and form.names == names:
+            return system, data, form
+        form = self._forms.get((*names, event_id))
+        # a decoder keeps the last of two Data elements of one name; records of one form are alike in a chunk, so one is counted
+        if form is None and data and rendering.count('":', rendering.find('"EventData":')) != len(data) + 1:
+            return _any_parts(_load(rendering))
+        if form is None:
+            self._forms[(*names, event_id)] = form = _form((*names, event_id))
+        self._latest[event_id] = form
+        return system, data, form
 
-    def _has_unique_names(self, text: str, event: _PlainEvent) -> bool:
-        """False where two Data elements may share a name: a decoder would keep the last one only.
 
-        Counting keys costs as much as all of the normalizing, so one record of each shape is counted in a chunk.
-        """
-        assert event.data is not None
-        shape = (*event.data, event.system.event_id if isinstance(event.system.event_id, int) else None)
-        if shape in self._unique:
-            return True
-        if text.count('":', text.find('"EventData":')) != len(event.data) + 1:
-            return False
-        self._unique.add(shape)
-        return True
+def _form(shape: _Shape) -> Form:
+    form = _FORMS.get(shape)
+    if form is None:
+        if len(_FORMS) >= _MOST_FORMS:
+            _FORMS.clear()
+        event_id = shape[-1]
+        form = _FORMS[shape] = Form(event_id.text if isinstance(event_id, _Content) else event_id, shape[:-1])
+    return form
 
 
 def _load(text: str) -> Any:
@@ -178,7 +206,7 @@ def _merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _any_parts(rendering: Any) -> tuple[_System, dict[str, str]]:
+def _any_parts(rendering: Any) -> tuple[_System, dict[str, str], Form]:
     try:
         event = msgspec.convert(rendering, _Any, strict=False).event
     except (msgspec.ValidationError, RecursionError) as error:
@@ -186,7 +214,7 @@ def _any_parts(rendering: Any) -> tuple[_System, dict[str, str]]:
     data = _Data()
     for part in (event.event_data, event.user_data, event.binary_data, event.error_data):
         data.add("Data", part)
-    return event.system, data.values
+    return event.system, data.values, _form((*data.values, event.system.event_id))
 
 
 class _Data:
@@ -230,7 +258,6 @@ def number(value: int | str | None) -> int | None:
     return number_of(value) if isinstance(value, str) else value
 
 
-@lru_cache(maxsize=4096)
 def number_of(text: str) -> int | None:
     """An integer given as decimal or `0x…` text; None for anything else."""
     if len(text) > 20 or not text.isascii() or "_" in text:
@@ -241,16 +268,29 @@ def number_of(text: str) -> int | None:
         return None
 
 
-@lru_cache(maxsize=1024)
+NUMBERS = Known(number_of, 4096)
+"""`number_of`, kept."""
+
+
 def guid(text: str | None) -> str | None:
     """A GUID in upper case without braces; None for an empty text."""
     return text.strip("{} ").upper() or None if text else None
 
 
-@lru_cache(maxsize=256)
-def _keywords(value: int | str | None) -> str | None:
-    bits = number(value)
-    return None if bits is None else f"0x{bits:x}"
+_Texts: TypeAlias = tuple[str | None, str | None, str | None, str | None, str | int | None, str | None]
+_TEXTS: dict[_Texts, _Texts] = {}
+_MOST_TEXTS = 256
+
+
+def _learn_texts(key: _Texts) -> _Texts:
+    """What `_TEXTS` keeps: the few texts of System that all records of a log share, as values of `NAMES`."""
+    name, identifier, channel, computer, keywords, user = key
+    bits = number(keywords)
+    found = (channel or "", name or "", guid(identifier), computer or None, None if bits is None else f"0x{bits:x}", user)
+    if len(_TEXTS) >= _MOST_TEXTS:
+        _TEXTS.clear()
+    _TEXTS[key] = found
+    return found
 
 
 def iso_ticks(text: str) -> tuple[int, int]:
@@ -260,22 +300,25 @@ def iso_ticks(text: str) -> tuple[int, int]:
     if text[19:20] != "." or text[-1:] != "Z" or not digits.isdecimal() or digits >= "6" or not 2 < len(digits) <= 11:
         return times.from_iso(text)
     known = len(fraction)
-    return _minute(text[:17]) + int(digits) * 10**7 // 10**known, min(known, 7)
+    return _MINUTES[text[:17]] + int(digits) * 10**7 // 10**known, min(known, 7)
 
 
-@lru_cache(maxsize=4096)
-def _minute(text: str) -> int:
-    return times.from_iso(f"{text}00Z")[0]
+_MINUTES = Known(lambda text: times.from_iso(f"{text}00Z")[0], 4096)
 
 
 def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
     if not text:
         return None, 7
     try:
-        ticks, digits = iso_ticks(text)
+        # what nearly every record has: six digits that agree with the header
+        digits = text[17:19] + text[20:26]
+        usual = text[26:] == "Z" and text[19] == "." and digits.isdecimal()
+        if usual and _MINUTES[text[:17]] + int(digits) * 10 == header_time - header_time % 10:
+            return header_time, 7
+        ticks, known = iso_ticks(text)
     except (ValueError, OverflowError):
         return None, 7
-    return (header_time, 7) if digits == 6 and ticks // 10 == header_time // 10 else (ticks, digits)
+    return (header_time, 7) if known == 6 and ticks // 10 == header_time // 10 else (ticks, known)
 
 
 def _honest(header_id: int, header_time: int, record_id: int, created_at: int | None) -> bool:

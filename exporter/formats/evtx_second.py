@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from exporter.errors import FormatError
 from exporter.formats.evtx_chunks import Walk, Walked, engine_file
 from exporter.formats.evtx_engine import ENGINES
-from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_normalize import Form, Normalizer, Values
 
 if TYPE_CHECKING:
     from exporter.formats.evtx_python import Records
@@ -26,18 +26,17 @@ class SecondEngine:
         self._normalizer = normalizer
         self._records: Records | None = None
 
-    def fields(self, record: Walked, refusal: FormatError) -> dict[str, Any]:
-        """What `Normalizer.fields` gives, and `engine`; raises FormatError with the reasons of both engines."""
+    def read(self, record: Walked, refusal: FormatError) -> tuple[Values, Form]:
+        """What `Normalizer.read` gives; raises FormatError with the reasons of both engines."""
         if self._records is None:
             from exporter.formats.evtx_python import Records
 
             self._records = Records(engine_file(self._found))
         try:
             rendering = self._records.render(record.offset, record.size)
-            fields = self._normalizer.fields(rendering, record.id, record.written_at)
+            return self._normalizer.read(rendering, record.id, record.written_at)
         except FormatError as error:
             raise FormatError(f"{refusal}; {SECOND}: {error}") from None
-        return {**fields, "engine": SECOND}
 
 
 def other_engine(engine: str) -> str:

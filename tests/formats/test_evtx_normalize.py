@@ -279,3 +279,22 @@ def test_any_rendering_is_an_event_or_a_format_error(value: Any, place: str) -> 
         except FormatError:
             continue
         assert all(isinstance(text, str) for pair in found["data"].items() for text in pair)
+
+
+@pytest.mark.parametrize("text", ["2026-02-03T04:05:06.3+02:00", "2026-02-03T04:05:06,123456Z", "2026-02-03T04:05:06.12345 Z"])
+def test_a_time_of_the_usual_length_in_another_form_is_read_as_what_it_says(text: str) -> None:
+    rendering = {"Event": {"System": {"EventID": 1, "TimeCreated": {"#attributes": {"SystemTime": text}}}}}
+    try:
+        expected = iso_ticks(text)
+    except ValueError:
+        expected = (None, 7)
+    found = Normalizer().fields(rendering, 1, 1)
+    assert (found["created_at"], found["created_digits"]) == expected
+
+
+def test_two_forms_of_one_id_in_turn_keep_their_own_names() -> None:
+    normalizer = Normalizer()
+    for names in (["a", "b"], ["a", "c"], ["a", "b"], ["a", "c"]):
+        rendering = json.dumps({"Event": {"System": {"EventID": 1}, "EventData": dict.fromkeys(names, "x")}})
+        values, form = normalizer.read(rendering, 1, 1)
+        assert (list(values[-1]), form.names) == (names, tuple(names))
