@@ -21,7 +21,7 @@ OWN_PREFIXES = ("defender.", "winlog.", "windows_defender.")
 """Below these the fields are ours (or Winlogbeat's); ECS leaves room for such."""
 _FREE = ("labels", "winlog.event_data")
 """Objects whose keys are data."""
-_RAW = "winlog.event_data."
+_RAW = ("winlog.event_data.", "defender.event_data")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
 _SAYS_NOTHING: tuple[Any, ...] = ("-", "N/A")

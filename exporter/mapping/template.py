@@ -80,7 +80,7 @@ def _fields(facts: Mapping[str, Any], mappings: MappingSet, known: Mapping[str, 
     names |= {*mappings.fields, *facts["further"], "event.kind", "message"}
     above = facts["ignore_above"]
     fields = {name: _definition(facts["types"].get(name, known[name].type), above) for name in names if known[name].type != "object"}
-    fields |= {f"winlog.event_data.{name}": _definition("keyword", above) for name in facts["event_data"]}
+    fields |= {f"winlog.event_data.{name}": _definition("keyword", above) for name in mappings.values["event_data"].values}
     fields |= {alias: {"type": "alias", "path": target} for alias, target in facts["aliases"].items()}
     for name in facts["text"]:
         fields[name].setdefault("fields", {})["text"] = _definition("text", above)
@@ -98,18 +98,18 @@ def _definition(kind: str, ignore_above: int) -> dict[str, Any]:
 
 def _dynamic_templates(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     keyword = _definition("keyword", facts["ignore_above"])
-    return [{name.replace(".", "_"): {"path_match": f"{name}.*", "mapping": keyword}} for name in facts["free"]]
+    return [{name.replace(".", "_"): {"path_match": f"{name}.*", "mapping": keyword}} for name, new in facts["free"].items() if new]
 
 
-def _properties(fields: Mapping[str, dict[str, Any]], free: list[str]) -> dict[str, Any]:
+def _properties(fields: Mapping[str, dict[str, Any]], free: Mapping[str, bool]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for name in sorted(fields):
         *path, leaf = name.split(".")
         node = root
         for depth, part in enumerate(path):
             child = node.setdefault(part, {"properties": {}})
-            if ".".join(path[: depth + 1]) in free:
-                child["dynamic"] = True
+            if (name_of_child := ".".join(path[: depth + 1])) in free:
+                child["dynamic"] = free[name_of_child]
             node = child["properties"]
         node[leaf] = fields[name]
     return root

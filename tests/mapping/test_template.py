@@ -12,7 +12,7 @@ from exporter.data import folder
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.schema import MappingSet
 from exporter.mapping.template import PRODUCTS, field_types, index_template, render
-from exporter.mapping.transforms.events import ALIASES, event_data
+from exporter.mapping.transforms.events import ALIASES, event_data, unlisted_data
 from tests.line import Exported
 
 EVERYWHERE = {"keyword", "text", "long", "date", "date_nanos", "boolean", "ip", "alias"}
@@ -81,14 +81,27 @@ def test_what_may_be_long_is_not_indexed_where_the_server_would_refuse_it(mappin
     assert opensearch["raw"] == {"type": "flat_object"}
 
 
-def test_unknown_fields_are_only_stored_except_where_keys_are_data(template: dict[str, Any]) -> None:
+def test_unknown_fields_are_only_stored_except_for_labels(template: dict[str, Any]) -> None:
     root = template["template"]["mappings"]
     assert root["dynamic"] is False
     assert root["properties"]["labels"]["dynamic"] is True
-    assert root["properties"]["winlog"]["properties"]["event_data"]["dynamic"] is True
-    assert json.dumps(root).count('"dynamic": true') == 2
-    paths = [body["path_match"] for entry in root["dynamic_templates"] for body in entry.values()]
-    assert paths == ["labels.*", "winlog.event_data.*"]
+    assert root["properties"]["winlog"]["properties"]["event_data"]["dynamic"] is False, "said, so that an index of before learns it"
+    assert json.dumps(root).count('"dynamic": true') == 1
+    assert [body["path_match"] for entry in root["dynamic_templates"] for body in entry.values()] == ["labels.*"]
+
+
+def test_event_data_of_any_name_is_searchable_and_takes_no_room_for_a_field(template: dict[str, Any], mappings: MappingSet) -> None:
+    listed = mappings.values["event_data"].values
+    types = field_types(template)
+    assert {types[f"winlog.event_data.{name}"] for name in listed} == {"keyword"}
+    assert types["defender.event_data"] in ("flattened", "flat_object")
+    assert unlisted_data({"Threat Name": "x", "New in 2027": "y", "Empty": ""}, listed) == {"New_in_2027": "y"}
+    assert unlisted_data({"Threat Name": "x"}, listed) is None
+
+
+def test_what_a_flattened_field_gets_fits_into_a_term(mappings: MappingSet) -> None:
+    ((name, value),) = (unlisted_data({"𐍈" * 20_000: "𐍈" * 20_000}, mappings.values["event_data"].values) or {}).items()
+    assert len(f"defender.event_data.{name}={value}".encode()) <= 32_766
 
 
 def test_the_template_leaves_the_names_of_elastic_alone_and_says_its_version(template: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Template, searches and hostile documents on real servers: what `setup` makes takes whatever we export."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from tests.servers import hostile, sigma
 from tests.servers.real import FULL, CannotStart, Real, running
 
 pytestmark = pytest.mark.servers
-NAMES = ("opensearch3", "elasticsearch9")
+NAMES = [
+    name for name in os.environ.get("DEFENDER_EXPORTER_SERVERS", "opensearch3,elasticsearch9").split(",") if not name.endswith("-security")
+]
 CASE = "Sigma 18"
 LENGTHS = (("x", 1), ("x", 8191), ("x", 8192), ("x", 32_767), ("€", 8191), ("€", 8192), ("€", 10_923), ("𐍈", 4095), ("𐍈", 8192))
 """Around what `ignore_above` lets pass, and around the longest term of a server, in characters of 1, 3 and 4 bytes."""
@@ -104,6 +107,39 @@ def test_sigma_rules_and_saved_searches_find_what_they_should(
     assert 0 < real.count(index, "file.path.caseless:*MIMIKATZ*") == real.count(index, "file.path.caseless:*mimikatz*")
     assert real.count(index, "process.executable.text:system32") > 0
     assert real.count(index, "winlog.event_data.ProcessName:*") == real.count(index, "winlog.event_data.Process_Name:*") > 0
+
+
+def strange(number: int, names: range) -> tuple[str, bytes]:
+    """An event with these names in its data."""
+    data = {f"Name {name}": f"value {name}" if name else "€" * 20_000 for name in names}
+    event = DefenderEvent(
+        event_id=4000, record_id=number, channel="Application", provider_name="x", created_at=NOW, data={"Path": "file:_C:\\x", **data}
+    )
+    record = Record(payload=event, host="made", source=Source("made.evtx", "made"), collector="evtx", key=("made", str(number)), hash="")
+    mapped = make_mapper("names", now=NOW).map(record)
+    return mapped.id, mapped.document()
+
+
+def test_event_data_of_thousands_of_names_is_taken_and_found(real: Real, capsys: pytest.CaptureFixture[str]) -> None:
+    """One event with all of them, and each of them in an event of its own kind: more than an index may have fields."""
+    index = index_of(real, "names", capsys)
+    before = len(field_types({"template": real.ask("GET", f"/{index}/_mapping")[f"{index}-000001"]}))
+    documents = [strange(1, range(3000)), *(strange(2 + name // 10, range(name, name + 10)) for name in range(0, 3000, 10))]
+    assert real.create(index, documents) == []
+    assert real.count(index, "") == len(documents)
+    assert real.count(index, 'defender.event_data.Name_1234:"value 1234"') == 2
+    assert real.count(index, 'winlog.event_data.Path:"file:_C:\\\\x"') == len(documents)
+    assert len(field_types({"template": real.ask("GET", f"/{index}/_mapping")[f"{index}-000001"]})) == before
+
+
+def test_an_index_of_an_older_template_stops_making_fields_of_event_data(real: Real, capsys: pytest.CaptureFixture[str]) -> None:
+    index = index_of(real, "older", capsys)
+    old = {"_meta": {"version": 5}, "properties": {"winlog": {"properties": {"event_data": {"type": "object", "dynamic": True}}}}}
+    real.ask("PUT", f"/{index}-000001/_mapping", old)
+    cli.main(["setup", "--to", real.target, "--case", "older"], standalone_mode=False)
+    assert "fields of version" in capsys.readouterr().out
+    mappings = real.ask("GET", f"/{index}/_mapping")[f"{index}-000001"]["mappings"]
+    assert mappings["properties"]["winlog"]["properties"]["event_data"]["dynamic"] == "false"
 
 
 def test_times_keep_all_their_digits(real: Real, capsys: pytest.CaptureFixture[str]) -> None:

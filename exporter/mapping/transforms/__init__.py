@@ -64,6 +64,7 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     "event_detail": traces.event_detail,
     "scan_detail": traces.scan_detail,
     "event_data": events.event_data,
+    "unlisted_data": events.unlisted_data,
     "event_strings": events.event_strings,
     "parameter_text": events.parameter_text,
     "parameter_texts": events.parameter_texts,

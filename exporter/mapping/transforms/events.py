@@ -7,6 +7,9 @@ from typing import Any
 ALIASES = ("SourceName", "ThreatName", "ProcessName", "NewValue", "OldValue")
 """Names that the index template gives to fields of other names; a document that writes to an alias is refused (measured)."""
 
+_LONGEST_NAME, _LONGEST_VALUE = 1000, 7000
+"""Characters, of at most 4 bytes."""
+
 
 def event_data(data: Mapping[str, str]) -> dict[str, str]:
     """EventData under Elastic's names: spaces and dots become underscores (E9); empty values are absent (C9).
@@ -15,6 +18,21 @@ def event_data(data: Mapping[str, str]) -> dict[str, str]:
     {'Threat_Name': 'x'}
     """
     return {key: value for key, value in zip(_field_names(tuple(data)), data.values(), strict=True) if value}
+
+
+def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str] | None:
+    """EventData under names that the index has no field for, once more: for a field that takes any name and needs no room for it (E15).
+
+    Names and values are cut to what a term may hold, together 32,766 bytes; `event_data` has them whole.
+
+    >>> unlisted_data({"Threat Name": "x", "Brand new": "y"}, {"Threat_Name": "keyword"})
+    {'Brand_new': 'y'}
+    """
+    names = _field_names(tuple(data))
+    if all(map(listed.__contains__, names)):
+        return None
+    pairs = zip(names, data.values(), strict=True)
+    return {name[:_LONGEST_NAME]: value[:_LONGEST_VALUE] for name, value in pairs if value and name not in listed} or None
 
 
 @lru_cache(2048)
