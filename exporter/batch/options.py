@@ -34,6 +34,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 1
     runner: str = "local"
     silence: float = 600.0
+    scheduler: str | None = None
+    worker_memory: str = "2GiB"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
     only: tuple[int, ...] | None = None
     read: bool = True
     resume: bool = False

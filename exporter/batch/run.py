@@ -186,7 +186,7 @@ class _Run:
         if not items:
             return
         by_id = {item.id: item for item in items}
-        runner = open_runner(self._batch.runner, RunnerSettings(jobs=min(self._batch.jobs, len(items)), silence=self._batch.silence))
+        runner = open_runner(self._batch.runner, _runner_settings(self._batch, len(items)))
         try:
             for outcome in runner.run(self._tasks(items), self._teller.advance):
                 if outcome.state == "failed":
@@ -236,6 +236,19 @@ class _Run:
             "dead_letters": {"count": report.dead_letters, "file": report.dead_letter_file},
             "unbalanced": report.unbalanced,
         }
+
+
+def _runner_settings(batch: Batch, hosts: int) -> RunnerSettings:
+    return RunnerSettings(
+        jobs=min(batch.jobs, hosts),
+        silence=batch.silence,
+        scheduler=batch.scheduler,
+        memory=batch.worker_memory,
+        tls_ca=batch.tls_ca,
+        tls_cert=batch.tls_cert,
+        tls_key=batch.tls_key,
+        insecure=batch.insecure,
+    )
 
 
 def _now(batch: Batch) -> int:

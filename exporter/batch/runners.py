@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
@@ -11,10 +12,20 @@ from exporter.errors import ConfigurationError
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says about the work: processes at once, and the seconds after which a silent host is given up."""
+    """What a user says about the work: processes at once, and the seconds after which a silent host is given up.
+
+    The rest is about a cluster: the address of its scheduler, None for one of this machine whose workers have `memory` each (`2GiB`), the
+    files that prove who we are, and whether it may do without (`insecure`).
+    """
 
     jobs: int = 1
     silence: float = 600.0
+    scheduler: str | None = None
+    memory: str = "2GiB"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
 
 
 class Runner(Protocol):
@@ -33,7 +44,7 @@ class Runner(Protocol):
         ...
 
 
-RUNNERS: dict[str, str] = {"local": "exporter.batch.local:LocalRunner"}
+RUNNERS: dict[str, str] = {"local": "exporter.batch.local:LocalRunner", "dask": "exporter.batch.cluster:DaskRunner"}
 """Name to `module:class`, imported when used; a new runner is one line here; the class takes RunnerSettings."""
 
 

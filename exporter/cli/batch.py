@@ -7,6 +7,8 @@ import click
 from exporter.cli import options
 from exporter.cli.ingest import duration
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command(context_settings={"auto_envvar_prefix": f"{options.ENVIRONMENT}_BATCH"})
 @click.argument("case_file", metavar="[CASE.yaml]", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -24,7 +26,15 @@ from exporter.cli.ingest import duration
     help="Folder for what hosts leave, seen by all machines; default: in --state.",
 )
 @click.option("--jobs", type=click.IntRange(1, 256), help="Hosts that are read at once; default 1.")
-@click.option("--runner", metavar="local", help="Who reads: `local`, processes of this machine.")
+@click.option("--runner", metavar="local|dask", help="Who reads: `local`, processes of this machine; `dask`, a cluster.")
+@click.option(
+    "--scheduler", metavar="tls://HOST:PORT", help="Dask cluster that is there; without it, --runner dask starts one on this machine."
+)
+@click.option("--worker-memory", default="2GiB", show_default=True, help="What a Dask worker of this machine may take before it is ended.")
+@click.option("--tls-ca", type=_FILE, help="Certificate authority of the Dask cluster.")
+@click.option("--tls-cert", type=_FILE, help="Our certificate for the Dask cluster.")
+@click.option("--tls-key", type=_FILE, help="The key of --tls-cert.")
+@click.option("--insecure", is_flag=True, help="Use a Dask cluster without TLS: whoever reaches it runs code as its workers.")
 @click.option(
     "--hang-limit",
     type=duration,
