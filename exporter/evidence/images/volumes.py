@@ -71,7 +71,10 @@ def _opened(media: Media, volume: Volume, keys: Any) -> Iterator[Opened | Reject
     plain: Media | None = media
     try:
         if bitlocker.is_bitlocker(cast("Any", media)):
-            plain = _unlocked(media, volume, keys)
+            found = _unlocked(media, volume, keys)
+            plain = found.stream
+            if found.reason is not None:
+                yield Rejected(None, found.reason, volume.name)
         if plain is not None:
             volume.file_system = file_system(plain)
         refusal = _refusal(volume)
@@ -93,17 +96,9 @@ def _refusal(volume: Volume) -> str | None:
     return None
 
 
-def _unlocked(media: Media, volume: Volume, keys: Any) -> Media | None:
-    """The plain text of a BitLocker volume; raises EvidenceError with the reason when it stays locked."""
+def _unlocked(media: Media, volume: Volume, keys: Any) -> bitlocker.Unlocked:
+    """A BitLocker volume, and what it is in the volume's words."""
     found = bitlocker.unlock(cast("Any", media), keys, volume.name)
     volume.file_system = "bitlocker"
-    volume.encryption, volume.partial, volume.protectors = found.state, found.partial, found.protectors
-    if found.stream is None:
-        raise EvidenceError(found.reason or "encrypted by BitLocker, and no key opens it")
-    stream = found.stream
-
-    def read_at(offset: int, size: int) -> bytes:
-        stream.seek(offset)
-        return stream.read(size)
-
-    return Media(read_at, stream.seek(0, 2))
+    volume.encryption, volume.partial, volume.protectors = found.state, found.partial, list(found.protectors)
+    return found
