@@ -1,135 +1,133 @@
-"""The conditions of Sigma's 18 rules for Defender's log as a table, and what they say of a document or a timeline row.
+"""Sigma's 18 rules for Defender's log, rebuilt from the facts: id, status, and what is asked of which field.
 
-Facts only: titles, fields, operators and values as publicly known; the rules themselves are SigmaHQ's. As in Sigma, case does not count.
+Names are ours; the rules, by their ids, are SigmaHQ's. `rule` gives one in Sigma's language, for the converters; `tests/sigma_queries.json`
+holds what pySigma and Timesketch make of all of them; a test with both says when it is out of date.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-CHANNEL = "Microsoft-Windows-Windows Defender/Operational"
+QUERIES = Path(__file__).with_name("sigma_queries.json")
 GUARD = r"\Windows Defender\Windows Defender Exploit Guard\Controlled Folder Access"
-
-
-class Condition(NamedTuple):
-    """A field's value is, contains, begins or ends with one of the values; with `negated`, with none."""
-
-    field: str
-    operator: str
-    values: tuple[str, ...]
-    negated: bool = False
-
-    def holds(self, value: str) -> bool:
-        return any(_OPERATORS[self.operator](value.lower(), wanted.lower()) for wanted in self.values) is not self.negated
-
-
-_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
-    "is": str.__eq__,
-    "contains": str.__contains__,
-    "startswith": str.startswith,
-    "endswith": str.endswith,
-}
+SYSTEM32 = "C:\\Windows\\System32\\"
+_PATIENT = ("atiesrxx.exe", "CompatTelRunner.exe", "msiexec.exe", "nvwmi64.exe", "svchost.exe", "Taskmgr.exe", r"wbem\WmiPrvSE.exe")
+_USUAL = (SYSTEM32 + "DriverStore\\", "C:\\WINDOWS\\Installer\\", "C:\\Program Files\\", "C:\\Program Files (x86)\\")
+_FOLDERS = (r"\Users\Public", r"\AppData\Local\Temp", r"\Desktop", r"\PerfLogs", r"\Windows\Temp")
+_CHANGES = (
+    *(r"\Windows Defender\DisableAntiSpyware ", r"\Windows Defender\Scan\DisableRemovableDriveScanning "),
+    *(r"\Windows Defender\Scan\DisableScanningMappedNetworkDrivesForFullScan ", r"\Windows Defender\SpyNet\DisableBlockAtFirstSeen "),
+    r"\Real-Time Protection\SpyNetReporting ",
+)
+_BLOCKED = (
+    *(r"\Windows Defender\DisableAntiSpyware", r"\Windows Defender\DisableAntiVirus"),
+    *(r"\Windows Defender\Scan\DisableArchiveScanning", r"\Windows Defender\Scan\DisableScanningNetworkFiles"),
+    *(r"\Real-Time Protection\DisableRealtimeMonitoring", r"\Real-Time Protection\DisableBehaviorMonitoring"),
+    *(r"\Real-Time Protection\DisableIOAVProtection", r"\Real-Time Protection\DisableScriptScanning"),
+)
 
 
 class Rule(NamedTuple):
-    """One of the ids, and all tests of one of the alternatives."""
+    """`parts` are Sigma's searches: fields with their modifiers to values, all of which must hold."""
 
-    event_ids: tuple[int, ...]
-    alternatives: tuple[tuple[Condition, ...], ...] = ((),)
+    id: str
+    status: str
+    parts: Mapping[str, Mapping[str, Any]]
+    condition: str = "selection"
 
 
-_REDSUN = Condition("SourceName", "is", ("Real-Time Protection",))
-_SYSTEM32 = "C:\\Windows\\System32\\"
-_PATIENT = ("atiesrxx.exe", "CompatTelRunner.exe", "msiexec.exe", "nvwmi64.exe", "svchost.exe", "Taskmgr.exe", "wbem\\WmiPrvSE.exe")
-_USUAL = (_SYSTEM32 + "DriverStore\\", "C:\\WINDOWS\\Installer\\", "C:\\Program Files\\", "C:\\Program Files (x86)\\")
-_FOLDERS = ("\\Users\\Public\\", "\\AppData\\Local\\Temp\\", "\\Desktop\\", "\\PerfLogs\\", "\\Windows\\Temp\\")
-_CHANGES = (
-    *("\\Windows Defender\\DisableAntiSpyware ", "\\Windows Defender\\Scan\\DisableRemovableDriveScanning "),
-    *("\\Windows Defender\\Scan\\DisableScanningMappedNetworkDrivesForFullScan ", "\\Windows Defender\\SpyNet\\DisableBlockAtFirstSeen "),
-    "\\Real-Time Protection\\SpyNetReporting ",
-)
-_BLOCKED = (
-    *("\\Windows Defender\\DisableAntiSpyware", "\\Windows Defender\\DisableAntiVirus"),
-    *("\\Windows Defender\\Scan\\DisableArchiveScanning", "\\Windows Defender\\Scan\\DisableScanningNetworkFiles"),
-    *("\\Real-Time Protection\\DisableRealtimeMonitoring", "\\Real-Time Protection\\DisableBehaviorMonitoring"),
-    *("\\Real-Time Protection\\DisableIOAVProtection", "\\Real-Time Protection\\DisableScriptScanning"),
-)
+def _ids(rule: str, status: str, *event_ids: int, **more: Any) -> Rule:
+    return Rule(rule, status, {"selection": {"EventID": list(event_ids), **more}})
+
+
+def _changed(rule: str, *values: str) -> Rule:
+    return Rule(rule, "stable", {"selection": {"EventID": 5007, "NewValue|contains": list(values)}})
+
+
 RULES: Mapping[str, Rule] = {
-    "Windows Defender Threat Detection Disabled": Rule((5001, 5010, 5012, 5101)),
-    "RedSun - TieringEngineService.exe Detected as EICAR Test File": Rule(
-        (1119,),
-        (
-            (
-                _REDSUN,
-                Condition("Path", "endswith", ("\\TieringEngineService.exe",)),
-                Condition("ThreatName", "endswith", ("EICAR_Test_File",)),
-            ),
-            (_REDSUN, Condition("ProcessName", "endswith", ("\\RedSun.exe",))),
-        ),
+    "protection off": _ids("fe34868f-6e0e-4882-81f6-c43aa8f15b62", "deprecated", 5001, 5010, 5012, 5101),
+    "RedSun": Rule(
+        "a7c3e5f2-8b1d-4e9a-b6c2-3d7f5e8a9b4c",
+        "experimental",
+        {
+            "selection_id": {"EventID": 1119, "SourceName": "Real-Time Protection"},
+            "selection_any_path": {"Path|endswith": r"\TieringEngineService.exe", "ThreatName|endswith": "EICAR_Test_File"},
+            "selection_any_process": {"ProcessName|endswith": r"\RedSun.exe"},
+        },
+        "selection_id and 1 of selection_any_*",
     ),
-    "Windows Defender Grace Period Expired": Rule((5101,)),
-    "LSASS Access Detected via Attack Surface Reduction": Rule(
-        (1121,),
-        (
-            (
-                Condition("Path", "endswith", ("\\lsass.exe",)),
-                Condition("ProcessName", "is", (*(_SYSTEM32 + name for name in _PATIENT), "C:\\Windows\\SysWOW64\\msiexec.exe"), True),
-                Condition("ProcessName", "startswith", (*_USUAL, "C:\\Windows\\Temp\\asgard2-agent\\"), True),
-            ),
-        ),
+    "platform expired": _ids("360a1340-398a-46b6-8d06-99b905dc69d2", "stable", 5101),
+    "LSASS opened": Rule(
+        "a0a278fe-2c0e-4de2-ac3c-c68b08a9ba98",
+        "test",
+        {
+            "selection": {"EventID": 1121, "Path|endswith": r"\lsass.exe"},
+            "filter_scanner": {
+                "ProcessName|startswith": "C:\\Windows\\Temp\\asgard2-agent\\",
+                "ProcessName|endswith": [r"\thor64.exe", r"\thor.exe"],
+            },
+            "filter_exact": {"ProcessName": [*(SYSTEM32 + name for name in _PATIENT), r"C:\Windows\SysWOW64\msiexec.exe"]},
+            "filter_usual": {"ProcessName|startswith": list(_USUAL)},
+        },
+        "selection and not 1 of filter_*",
     ),
-    "PSExec and WMI Process Creations Block": Rule(
-        (1121,), ((Condition("ProcessName", "endswith", ("\\wmiprvse.exe", "\\psexesvc.exe")),),)
+    "PsExec or WMI blocked": _ids(
+        "97b9ce1e-c5ab-11ea-87d0-0242ac130003", "test", 1121, **{"ProcessName|endswith": [r"\wmiprvse.exe", r"\psexesvc.exe"]}
     ),
-    "Windows Defender Exclusions Added": Rule(
-        (5007,), ((Condition("NewValue", "contains", ("\\Microsoft\\Windows Defender\\Exclusions",)),),)
+    "exclusion added": _changed("1321dc4e-a1fe-481d-a016-52c45f0c8b4f", r"\Microsoft\Windows Defender\Exclusions"),
+    "folder guard changed": Rule(
+        "a3ab73f1-bd46-4319-8f06-4b20d0617886",
+        "test",
+        {
+            "allowed_key": {"EventID": 5007, "NewValue|contains": GUARD + "\\AllowedApplications\\"},
+            "allowed_path": {"NewValue|contains": [folder + "\\" for folder in _FOLDERS]},
+            "protected": {"EventID": 5007, "OldValue|contains": GUARD + "\\ProtectedFolders\\"},
+        },
+        "all of allowed* or protected",
     ),
-    "Windows Defender Exploit Guard Tamper": Rule(
-        (5007,),
-        (
-            (Condition("NewValue", "contains", (GUARD + "\\AllowedApplications\\",)), Condition("NewValue", "contains", _FOLDERS)),
-            (Condition("OldValue", "contains", (GUARD + "\\ProtectedFolders\\",)),),
-        ),
+    "samples not sent": _changed("91903aba-1088-42ee-b680-d6d94fe002b0", r"\Real-Time Protection\SubmitSamplesConsent = 0x0"),
+    "history deleted": _ids("2afe6582-e149-11ea-87d0-0242ac130003", "test", 1013),
+    "antispyware off": _ids("bc275be9-0bec-4d77-8c8f-281a2df6710f", "stable", 5010),
+    "AMSI detected": _ids("ea9bf0fa-edec-4fb8-8b78-b119f2528186", "stable", 1116, SourceName="AMSI"),
+    "realtime off": _ids("b28e58e4-2a72-4fae-bdee-0fbe904db642", "stable", 5001),
+    "feature failed": Rule(
+        "dd80db93-6ec2-4f4c-a017-ad40da6ffe81",
+        "stable",
+        {
+            "selection": {"EventID": [3002, 3007]},
+            "filter_network_inspection": {"Feature_Name": "%%886", "Reason": ["%%892", "%%858"]},
+        },
+        "selection and not 1 of filter_*",
     ),
-    "Windows Defender Submit Sample Feature Disabled": Rule(
-        (5007,), ((Condition("NewValue", "contains", ("\\Real-Time Protection\\SubmitSamplesConsent = 0x0",)),),)
-    ),
-    "Windows Defender Malware Detection History Deletion": Rule((1013,)),
-    "Windows Defender Malware And PUA Scanning Disabled": Rule((5010,)),
-    "Windows Defender AMSI Trigger Detected": Rule((1116,), ((Condition("SourceName", "is", ("AMSI",)),),)),
-    "Windows Defender Real-time Protection Disabled": Rule((5001,)),
-    "Windows Defender Real-Time Protection Failure/Restart": Rule(
-        (3002, 3007), ((Condition("Feature_Name", "is", ("%%886",)), Condition("Reason", "is", ("%%892", "%%858"))),)
-    ),
-    "Win Defender Restored Quarantine File": Rule((1009,)),
-    "Windows Defender Configuration Changes": Rule((5007,), ((Condition("NewValue", "contains", _CHANGES),),)),
-    "Microsoft Defender Tamper Protection Trigger": Rule((5013,), ((Condition("Value", "endswith", _BLOCKED),),)),
-    "Windows Defender Threat Detected": Rule((1006, 1015, 1116, 1117)),
-    "Windows Defender Virus Scanning Feature Disabled": Rule((5012,)),
+    "quarantine restored": _ids("bc92ca75-cd42-4d61-9a37-9d5aa259c88b", "test", 1009),
+    "setting weakened": _changed("801bd44f-ceed-4eb6-887c-11544633c0aa", *_CHANGES),
+    "tampering blocked": _ids("49e5bc24-8b86-49f1-b743-535f332c2856", "stable", 5013, **{"Value|endswith": list(_BLOCKED)}),
+    "threat detected": _ids("57b649ef-ff42-4fb0-8bf6-62da243a1708", "stable", 1006, 1015, 1116, 1117),
+    "antivirus off": _ids("686c0b4b-9dd3-4847-9077-d6c1bbe36fcb", "stable", 5012),
 }
-_ALIASES = {"SourceName": "Source_Name", "ThreatName": "Threat_Name", "NewValue": "New_Value", "OldValue": "Old_Value"}
-"""As in the index template: what pySigma's `ecs_windows` asks for, and where it is."""
 
 
-def of_document(document: Mapping[str, Any]) -> frozenset[str]:
-    """The titles of the rules that an ECS document matches, by the field names of pySigma's `ecs_windows`."""
-    windows = document.get("winlog", {})
-    if windows.get("channel") != CHANNEL:
-        return frozenset()
-    data = windows.get("event_data", {})
-    values = {"ProcessName": document.get("process", {}).get("executable", "")}
-    return _matches(int(document["event"]["code"]), lambda field: values.get(field, data.get(_ALIASES.get(field, field), "")))
+def rule(name: str) -> dict[str, Any]:
+    """One rule as Sigma's YAML holds it."""
+    found = RULES[name]
+    return {
+        "title": name,
+        "id": found.id,
+        "status": found.status,
+        "description": name,
+        "logsource": {"product": "windows", "service": "windefend"},
+        "detection": {**found.parts, "condition": found.condition},
+        "level": "medium",
+    }
 
 
-def of_row(row: Mapping[str, Any]) -> frozenset[str]:
-    """The titles of the rules that a line for Timesketch matches, by the names of its Sigma configuration."""
-    if row["data_type"] != "windows:evtx:record":
-        return frozenset()
-    return _matches(row["event_identifier"], lambda field: row.get(field, ""))
+def queries(converter: str) -> dict[str, str]:
+    """The query of each rule, as `ecs_windows` (pySigma) or `timesketch` made it."""
+    made: dict[str, dict[str, str]] = json.loads(QUERIES.read_text(encoding="utf-8"))
+    return made[converter]
 
 
-def _matches(event_id: int, value: Callable[[str], str]) -> frozenset[str]:
-    return frozenset(
-        title
-        for title, rule in RULES.items()
-        if event_id in rule.event_ids and any(all(test.holds(value(test.field)) for test in tests) for tests in rule.alternatives)
-    )
+def rules() -> Sequence[dict[str, Any]]:
+    """All of them."""
+    return [rule(name) for name in RULES]

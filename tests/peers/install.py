@@ -20,6 +20,8 @@ PROBES = {
     "dissect": "import dissect.eventlog.evtx, dissect.target.plugins.os.windows.defender.quarantine",
     "timesketch": "from timesketch.lib.utils import read_and_validate_jsonl",
     "timesketch-client": "from timesketch_import_client.importer import ImportStreamer",
+    "sigma": "import sigma.backends.elasticsearch, sigma.pipelines.elasticsearch.windows",
+    "sigma-timesketch": "import flask, sigma.backends.elasticsearch, sigma.parser.collection, timesketch",
 }
 """What the tests ask of each peer: an environment in which this fails is not done."""
 ON_REQUEST = {"atheris": "import atheris, evtx, msgspec, Evtx.Evtx"}

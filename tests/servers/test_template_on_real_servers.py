@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,22 @@ import yaml
 
 from exporter.cli import cli
 from exporter.data import folder
-from exporter.formats.defender_events import DefenderEvent
 from exporter.job import make_mapper
 from exporter.mapping.kibana import OBJECTS_FILE
 from exporter.mapping.template import field_types, template_file
-from exporter.records import Record, Source
+from exporter.synthetic.evtx import write_evtx
 from tests.conftest import missing
 from tests.line import NOW, Exported, mapped
-from tests.servers import hostile, sigma
+from tests.servers import hostile
 from tests.servers.real import FULL, CannotStart, Real, running
+from tests.sigma_documents import of_document
+from tests.sigma_rules import RULES, queries
+from tests.test_sigma import log as sigma_log
 
 pytestmark = pytest.mark.servers
 NAMES = [
     name for name in os.environ.get("DEFENDER_EXPORTER_SERVERS", "opensearch3,elasticsearch9").split(",") if not name.endswith("-security")
 ]
-CASE = "Sigma 18"
 LENGTHS = (("x", 1), ("x", 8191), ("x", 8192), ("x", 32_767), ("€", 8191), ("€", 8192), ("€", 10_923), ("𐍈", 4095), ("𐍈", 8192))
 """Around what `ignore_above` lets pass, and around the longest term of a server, in characters of 1, 3 and 4 bytes."""
 MEGABYTES = 10_000_000
@@ -51,31 +53,14 @@ def index_of(real: Real, case: str, capsys: pytest.CaptureFixture[str]) -> str:
     return name
 
 
-def made() -> Iterator[tuple[str, bytes]]:
-    """Events that our samples lack."""
-    mapper = make_mapper(CASE, now=NOW)
-    for number, (event_id, data) in enumerate(sigma.MADE):
-        event = DefenderEvent(
-            event_id=event_id,
-            record_id=number,
-            channel=sigma.CHANNEL,
-            provider_name="Microsoft-Windows-Windows Defender",
-            created_at=NOW,
-            data=data,
-        )
-        record = Record(
-            payload=event, host="made", source=Source("made.evtx", "made"), collector="evtx", key=("made", str(number)), hash=""
-        )
-        event_mapped = mapper.map(record)
-        yield event_mapped.id, event_mapped.document()
-
-
 @pytest.fixture(scope="module")
 def documents(demo: Exported, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The synthetic case, real event logs, and what both lack, by id."""
+    """The synthetic case, real event logs, and one with events for Sigma's rules, by id."""
     lines = {document["event"]["id"]: json.dumps(document).encode() for document in demo.documents}
-    real_events = {event.id: event.document() for event in mapped(shared_data / "evtx", tmp_path_factory.mktemp("real"))}
-    return {**lines, **real_events, **dict(made())}
+    made = tmp_path_factory.mktemp("made")
+    write_evtx(made / "Sigma.evtx", sigma_log()[0])
+    events = mapped([shared_data / "evtx", made], tmp_path_factory.mktemp("letters"))
+    return {**lines, **{event.id: event.document() for event in events}}
 
 
 def test_setup_again_changes_nothing(real: Real, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,9 +81,9 @@ def test_sigma_rules_and_saved_searches_find_what_they_should(
     assert real.create(index, documents.items()) == []
     assert real.count(index, "") == len(documents)
     decoded = [json.loads(document) for document in documents.values()]
-    expected = {rule.title: sum(map(rule.matches, decoded)) for rule in sigma.RULES}
-    assert {rule.title: real.count(index, rule.query) for rule in sigma.RULES} == expected
-    assert min(expected.values()) > 0
+    expected = Counter(name for document in decoded for name in of_document(document))
+    assert {name: real.count(index, query) for name, query in queries("ecs_windows").items()} == expected
+    assert set(expected) == set(RULES)
     for line in (folder("mappings") / OBJECTS_FILE).read_text("utf-8").splitlines():
         item = json.loads(line)
         if item["type"] in ("search", "visualization"):
