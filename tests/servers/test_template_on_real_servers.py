@@ -13,9 +13,11 @@ import yaml
 
 from exporter.cli import cli
 from exporter.data import folder
+from exporter.formats.defender_events import DefenderEvent
 from exporter.job import make_mapper
 from exporter.mapping.kibana import OBJECTS_FILE
 from exporter.mapping.template import field_types, template_file
+from exporter.records import Record, Source
 from exporter.synthetic.evtx import write_evtx
 from tests.conftest import missing
 from tests.line import NOW, Exported, mapped
