@@ -11,3 +11,8 @@ def folder(name: str) -> Path:
         if place.is_dir():
             return place
     raise FileNotFoundError(f"the folder `{name}` is not in this installation")
+
+
+def template_file(product: str) -> str:
+    """Where the index template for `elasticsearch` or `opensearch` lies below `mappings`."""
+    return f"elasticsearch/index-template-{product}.json"

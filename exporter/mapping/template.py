@@ -19,11 +19,6 @@ _SERVED_BY = {"match_only_text": "text", "wildcard": "keyword", "constant_keywor
 PRODUCTS = ("elasticsearch", "opensearch")
 
 
-def template_file(product: str) -> str:
-    """Where the template of one of PRODUCTS lies below `mappings/`."""
-    return f"elasticsearch/index-template-{product}.json"
-
-
 def index_template(mappings: MappingSet, folder: Path, product: str) -> dict[str, Any]:
     """The body of `PUT /_index_template/<name>`, made of the mappings in `folder` for one of PRODUCTS.
 

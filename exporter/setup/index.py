@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from exporter.data import folder
+from exporter.data import folder, template_file
 from exporter.errors import ConfigurationError, SinkRefused
-from exporter.mapping.template import template_file
 from exporter.setup import Request, refusal, send
+from exporter.sinks.first_index import FIRST
 from exporter.sinks.index_names import PREFIX
 from exporter.sinks.server import Server
 
-_FIRST = "-000001"
 _ABOVE_OURS = 1
 """A data stream's own template must win over the general one, whose pattern matches its name too."""
 ROLL_OVER_WARNING = (
@@ -78,7 +77,7 @@ def template_request(wanted: Wanted) -> Request:
 def _creation(name: str, wanted: Wanted) -> Request:
     if wanted.data_stream:
         return Request("PUT", f"/_data_stream/{name}")
-    return Request("PUT", f"/{name}{_FIRST}", {"aliases": {name: {"is_write_index": True}}})
+    return Request("PUT", f"/{name}{FIRST}", {"aliases": {name: {"is_write_index": True}}})
 
 
 def _install_template(server: Server, wanted: Request) -> str:

@@ -1,5 +1,6 @@
 """ECS documents into an index of Elasticsearch 7.14 or newer, or OpenSearch (sink-contracts E13, E17 to E25)."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from exporter.errors import SinkError, SinkRefused, SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result, server, server_auth
 from exporter.sinks.bulk import Bulk, Document, lines
+from exporter.sinks.first_index import make_first_index
 from exporter.sinks.index_names import checked, write_alias
 from exporter.sinks.ingested import END, ending
 from exporter.sinks.retry import PATIENCE_SECONDS, Retry
@@ -56,7 +58,7 @@ class ElasticsearchSink:
         self.product: Product | None = None
 
     def check(self) -> None:
-        """Read product and version, and ask whether we may write to the index."""
+        """Read product and version, ask whether we may write to the index, and make it where it is missing."""
         bytes(min(4 * self._bytes, _LARGEST_HINT_BYTES))
         retry = Retry(self._settings, min(self._patience, _FIRST_CONTACT_SECONDS))
         while self.product is None:
@@ -64,6 +66,7 @@ class ElasticsearchSink:
                 product = self._server.product()
                 if product.name == ELASTICSEARCH and self._server.has_credentials:
                     self._check_privilege()
+                make_first_index(self._server, self.index, product.name)
                 self.product = product
             except SinkUnavailable as error:
                 retry.wait(str(error))
@@ -97,8 +100,11 @@ class ElasticsearchSink:
         return self._acknowledged
 
     def close(self) -> list[str]:
-        """No files; raises what the last `flush` did not deliver."""
+        """No files; raises what the last `flush` did not deliver. What was written can be searched now, not half a minute later."""
         self._fail()
+        if self._acknowledged:
+            with contextlib.suppress(SinkError):  # a comfort, and not everybody may
+                self._server.request("POST", f"/{self.index}/_refresh")
         self._server.close()
         return []
 

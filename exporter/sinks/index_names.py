@@ -31,6 +31,11 @@ def write_alias(case: str) -> str:
     return PREFIX + slug(case)
 
 
+def is_alias_of_ours(name: str) -> bool:
+    """True for what can be the write alias of a case: neither a name of others nor one of an index behind an alias."""
+    return name.startswith(PREFIX) and not _GENERATION.search(name)
+
+
 def checked(name: str) -> str:
     """A name that a user chose; raises ConfigurationError for what could be read as anything but one name."""
     if not _NAME.fullmatch(name):

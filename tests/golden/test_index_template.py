@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.data import folder
+from exporter.data import folder, template_file
 from exporter.mapping.load import load_mappings
-from exporter.mapping.template import PRODUCTS, index_template, render, template_file
+from exporter.mapping.template import PRODUCTS, index_template, render
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

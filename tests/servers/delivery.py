@@ -45,10 +45,10 @@ def settings(clock: Clock, **changes: object) -> SinkSettings:
     return SinkSettings(**{"case": "c1", "monotonic": clock.monotonic, "sleep": clock.sleep, "random": jitter, **changes})
 
 
-def deliver(target: str, records: Iterable[Mapped], clock: Clock | None = None) -> Delivered:
+def deliver(target: str, records: Iterable[Mapped], clock: Clock | None = None, **changes: object) -> Delivered:
     """Check, write, flush and close, as a run does."""
     clock = clock or Clock()
-    sink = open_sink(parse_target(target), settings(clock))
+    sink = open_sink(parse_target(target), settings(clock, **changes))
     counts, results, error = Counts(), [], None
     try:
         sink.check()

@@ -34,7 +34,10 @@ class Request(NamedTuple):
 
 
 class FakeServer:
-    """Use as a context manager. `context` makes it a TLS server. `requests` are all bulk requests, `headers` those of the last request."""
+    """Use as a context manager. `context` makes it a TLS server. `headers` are those of the last request, `sizes` those of bulk requests.
+
+    `there` is what was made, by its path, and the names that it has; `looking` and `making` are the statuses of who may not.
+    """
 
     def __init__(self, *, context: ssl.SSLContext | None = None, keep: bool = True) -> None:
         self.documents: dict[str, bytes] = {}
@@ -46,6 +49,10 @@ class FakeServer:
         self.root_status = 200
         self.root_headers = {"X-elastic-product": "Elasticsearch"}
         self.privileged = True
+        self.refreshed: list[str] = []
+        self.there: dict[str, bytes] = {}
+        self.looking: int | None = None
+        self.making: int | None = None
         self.credentials: str | None = None
         self.whole: Callable[[Request], int | str | None] = lambda request: None
         self.item: Callable[[str, int], int | None] = lambda identity, times: None
@@ -92,16 +99,31 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        if not self._refused():
-            self._answer(self.fake.root_status, json.dumps(self.fake.root).encode(), self.fake.root_headers)
+        fake, path = self.fake, self.path.partition("?")[0]
+        if self._refused():
+            return
+        if path == "/":
+            self._answer(fake.root_status, json.dumps(fake.root).encode(), fake.root_headers)
+        else:
+            self._answer(fake.looking or (200 if path in fake.there else 404), b"{}")
+
+    def do_PUT(self) -> None:
+        body, path = self._body(), self.path
+        if self._refused():
+            return
+        made = not self.fake.making and path not in self.fake.there
+        if made:
+            self.fake.there |= {path: body, **{f"/{name}": b"" for name in json.loads(body)["aliases"]}}
+        self._answer(200 if made else self.fake.making or 400, b"{}")
 
     def do_POST(self) -> None:
         if "_bulk" in self.path:
             self._bulk()
+        elif self.path.endswith("/_refresh"):
+            self.fake.refreshed.append(self.path)
+            self._answer(self.fake.making or 200, b"{}")
         elif not self._refused(self._body()):
             self._answer(200, json.dumps({"has_all_requested": self.fake.privileged}, separators=(",", ":")).encode())
-
-    do_PUT = do_POST  # noqa: N815 (theirs)
 
     def _refused(self, _body: bytes = b"") -> bool:
         fake = self.fake

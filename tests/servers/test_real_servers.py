@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from exporter.cli import exit_codes
+from exporter.data import folder, template_file
 from exporter.errors import SinkRefused
 from exporter.setup.run import install, plan
 from exporter.sinks import Sink
@@ -20,6 +22,7 @@ from tests.servers.delivery import deliver
 from tests.servers.node import Node
 from tests.sinks.fakes import events
 
+TEMPLATE = orjson.loads((folder("mappings") / template_file("elasticsearch")).read_bytes())
 pytestmark = pytest.mark.servers
 KILLS = 20 if os.environ.get("DEFENDER_EXPORTER_FULL") == "1" else 2
 
@@ -38,14 +41,30 @@ def test_the_case_is_there_once_and_the_second_run_says_so(
     case = f"twice-{prepared}"
     if prepared:
         list(install(plan(node.target(), case, None, data_stream=False, timestamp_type="date_nanos"), replace=False))
+    else:
+        node.request("DELETE", "/_index_template/dfir-defender")
     options = ("--case", case, "--progress", "none", "--to", node.target())
     first = invoke(capsys, "export", case_folder, *options, "--to", "ecs:case.ndjson", "--manifest", "a.json")
+    index = f"dfir-defender-twice-{str(prepared).lower()}"
+    there = node.ask("GET", f"/{index}/_count")["count"]
     again = invoke(capsys, "export", case_folder, *options, "--manifest", "b.json")
     assert (first.code, again.code) == (exit_codes.COMPLETE, exit_codes.COMPLETE), first.err + again.err
     ids = sorted(document["event"]["id"] for document in objects(tmp_path / "case.ndjson"))
     counts = [json.loads((tmp_path / name).read_text())["sinks"][0]["counts"] for name in ("a.json", "b.json")]
     assert [(count["written"], count["duplicate"], count["dead"]) for count in counts] == [(len(ids), 0, 0), (0, len(ids), 0)]
-    assert node.ids(f"dfir-defender-twice-{str(prepared).lower()}") == ids
+    assert there == len(ids), "without waiting for the refresh of the index"
+    assert node.ids(index) == ids
+    made = node.ask("GET", f"/{index}")
+    assert list(made) == [f"{index}-000001"]
+    assert made[f"{index}-000001"]["mappings"]["_meta"] == {"version": TEMPLATE["version"]}
+    assert made[f"{index}-000001"]["settings"]["index"]["mapping"]["total_fields"]["limit"] == "1500"
+
+
+def test_a_key_without_a_say_in_indices_writes_through_the_alias(secure: Node, tmp_path: Path, case_folder: Path):
+    list(install(plan(secure.target(), "Keyed", None, data_stream=False, timestamp_type="date_nanos"), replace=False))
+    key(secure, tmp_path, "dfir-defender-keyed", ["create_doc"])
+    done = deliver(f"elasticsearch:{secure.url}?api_key_file={tmp_path / 'key'}", events(25), case="Keyed")
+    assert done.counts.written == 25, done.error
 
 
 def test_a_server_that_is_killed_in_the_middle_has_every_document_once_in_the_end(node: Node):

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from exporter.cli import cli
-from exporter.data import folder
+from exporter.data import folder, template_file
 from exporter.formats.defender_events import DefenderEvent
 from exporter.job import make_mapper
 from exporter.mapping.kibana import OBJECTS_FILE
-from exporter.mapping.template import field_types, template_file
+from exporter.mapping.template import field_types
 from exporter.records import Record, Source
 from exporter.synthetic.evtx import write_evtx
 from tests.conftest import missing
