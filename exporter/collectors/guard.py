@@ -83,6 +83,7 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
         yield _broken(collector, source, host, counts, error)
     except Exception as error:  # noqa: BLE001 (see the module docstring)
         yield _broken(collector, source, host, counts, error)
+    yield from (_letter(collector, doubt, source, host) for doubt in file.doubts)
     yield counts
 
 

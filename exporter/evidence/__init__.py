@@ -9,7 +9,10 @@ from exporter.records import Rejected
 
 
 class EvidenceFile(Protocol):
-    """A file of a tree. `path` is unescaped and has slashes; it is what a user reads, never what is opened."""
+    """A file of a tree. `path` is unescaped and has slashes; it is what a user reads, never what is opened.
+
+    `doubts` grows while it is read: places that its container cannot vouch for.
+    """
 
     path: str
     evidence: str
@@ -17,6 +20,7 @@ class EvidenceFile(Protocol):
     modified_at: int | None
     volume: str | None
     snapshot: str | None
+    doubts: list[Rejected]
 
     def open(self) -> BinaryIO:
         """A read-only stream from the file's start; raises EvidenceError."""

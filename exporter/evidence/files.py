@@ -5,13 +5,15 @@ from typing import BinaryIO
 
 import msgspec
 
+from exporter.records import Rejected
+
 
 class File(msgspec.Struct, kw_only=True, eq=False):
     """A file that some tail matches (an `EvidenceFile`).
 
     `path` is for reading, `modified_at` in ticks. `tails` are those that matched, `root` is what of `path` lies before the longest of
     them. `opener` alone knows where the bytes are. `drive` is which component of `path` and `root` is the volume of an image, None in
-    other evidence.
+    other evidence. `doubts` is what was met while it was read that its container cannot vouch for.
     """
 
     path: str
@@ -23,6 +25,7 @@ class File(msgspec.Struct, kw_only=True, eq=False):
     modified_at: int | None = None
     volume: str | None = None
     snapshot: str | None = None
+    doubts: list[Rejected] = []
     drive: int | None = None
 
     def open(self) -> BinaryIO:

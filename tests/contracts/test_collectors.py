@@ -14,7 +14,7 @@ from exporter.collectors.guard import Collected, FileCounts, collect, load
 from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import discover, open_tree
 from exporter.kinds import KINDS
-from exporter.records import DeadLetter, Record, Verdict, event_id
+from exporter.records import DeadLetter, Record, Rejected, Verdict, event_id
 from exporter.synthetic.case import write_case
 
 
@@ -24,6 +24,7 @@ class Bytes:
     def __init__(self, data: bytes, path: str) -> None:
         self.path, self._data = path, data
         self.evidence, self.size, self.modified_at, self.volume, self.snapshot = "memory", len(data), None, None, None
+        self.doubts: list[Rejected] = []
 
     def open(self) -> io.BytesIO:
         return io.BytesIO(self._data)

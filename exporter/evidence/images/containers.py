@@ -1,4 +1,4 @@
-"""What holds a disk: a raw copy, E01, VMDK, VHD, VHDX, QCOW2; told by content, opened by the libyal libraries."""
+"""What holds a disk: a raw copy, E01, VMDK, VHD, VHDX, QCOW2; told by content, E01, VMDK and VHD opened by the libyal libraries."""
 
 import struct
 from collections.abc import Callable
@@ -8,8 +8,10 @@ import msgspec
 
 from exporter.errors import EvidenceError
 from exporter.evidence import layouts
+from exporter.evidence.images.ewf import Chunks, Damage, watched
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, joined, media_of
+from exporter.evidence.images.qcow import Qcow
 from exporter.evidence.images.segments import Siblings, base_name, segments
 
 _HEAD_BYTES = 4096
@@ -37,7 +39,10 @@ _BOOT_SECTORS = (b"NTFS    ", b"-FVE-FS-", b"MSWIN4.1", b"EXFAT   ")
 
 
 class Container(msgspec.Struct, kw_only=True):
-    """An opened container: its disk, how many files it is made of, and for E01 the hash of the disk as stored (kind and hex digits)."""
+    """An opened container: its disk, how many files it is made of, and for E01 the hash of the disk as stored (kind and hex digits).
+
+    `losses` are what is known to be missing, `damage` is where reading it met chunks whose checksum does not hold.
+    """
 
     kind: str
     media: Media
@@ -46,6 +51,8 @@ class Container(msgspec.Struct, kw_only=True):
     sectors: int = _SECTOR
     stored_hash: tuple[str, str] | None = None
     handles: list[Any] = []
+    losses: list[str] = []
+    damage: Damage = msgspec.field(default_factory=Damage)
 
     def close(self) -> None:
         """Closes the library's objects and the files below them."""
@@ -99,21 +106,25 @@ def _open_ewf(files: Siblings, name: str, _depth: int) -> Container:
     number = struct.unpack_from("<H", head, 9)[0] if head.startswith(b"EVF\x09") else struct.unpack_from("<I", head, 12)[0]
     if number != 1:
         raise EvidenceError(f"it is segment {number} of an image: give the first one")
-    names = segments(files, name)
+    parts = [files.media(one) for one in segments(files, name)]
     handle = library("pyewf").handle()
     with reading("the E01 image cannot be opened"):
-        handle.open_file_objects([files.media(one) for one in names])
+        handle.open_file_objects(parts)
         stored = handle.get_hash_values()
-        sectors, size = handle.get_bytes_per_sector(), handle.get_media_size()
+        sectors, size, chunk = handle.get_bytes_per_sector(), handle.get_media_size(), handle.get_chunk_size()
     kinds = [kind for kind in ("SHA1", "MD5") if stored.get(kind)]
+    damage, chunks, media = Damage(chunk), Chunks(parts, chunk), media_of(handle, size, "the E01 image")
+    cut = 0 < chunks.listed < size
     return Container(
         kind="e01",
-        media=media_of(handle, size, "the E01 image"),
+        media=watched(media, chunks, damage) if chunk else media,
         files=files,
-        segments=len(names),
+        segments=len(parts),
         sectors=sectors or _SECTOR,
         stored_hash=(kinds[0], stored[kinds[0]].lower()) if kinds else None,
         handles=[handle],
+        damage=damage,
+        losses=[f"its segments end with byte {chunks.listed} of {size} of the disk: the last ones are missing"] if cut else [],
     )
 
 
@@ -144,14 +155,13 @@ def _open_vhd(files: Siblings, name: str, depth: int) -> Container:
 
 
 def _open_qcow(files: Siblings, name: str, depth: int) -> Container:
-    handle = library("pyqcow").file()
-    with reading("the QCOW2 image cannot be opened"):
-        handle.open_file_object(files.media(name))
-        if handle.is_locked():
-            raise EvidenceError("the QCOW2 image is encrypted: not read")
-        handles = [*_parents(files, handle.get_backing_filename(), "qcow2", handle, depth), handle]
-        size = handle.get_media_size()
-    return Container(kind="qcow2", media=media_of(handle, size, "the QCOW2 image"), files=files, handles=handles)
+    disk = Qcow(files.media(name))
+    handles: list[Any] = []
+    if disk.backing:
+        behind = _behind(files, disk.backing, depth)
+        container = _OPENERS[container_kind(files.media(behind)) or "raw"](files, behind, depth + 1)
+        disk.parent, handles = container.media, container.handles
+    return Container(kind="qcow2", media=Media(disk.read_at, disk.size), files=files, handles=handles)
 
 
 _OPENERS: dict[str, Callable[[Siblings, str, int], Container]] = {
@@ -169,14 +179,18 @@ def _parents(files: Siblings, name: str | None, kind: str, handle: Any, depth: i
     """Opens the disk that this one holds the differences to, and those behind it; what has to be closed with it."""
     if not name:
         return []
-    if depth >= _DEEPEST:
-        raise EvidenceError(f"more than {_DEEPEST} differencing disks behind each other")
-    found = _beside(files, name, "it holds differences only, and the disk that they apply to")
+    found = _behind(files, name, depth)
     if _OPENERS.get(container_kind(files.media(found)) or "") is not _OPENERS[kind]:
         raise EvidenceError(f"it holds differences only, and `{found}`, which they apply to, is of another format")
     above = _OPENERS[kind](files, found, depth + 1)
     handle.set_parent(above.handles[-1])
     return above.handles
+
+
+def _behind(files: Siblings, name: str, depth: int) -> str:
+    if depth >= _DEEPEST:
+        raise EvidenceError(f"more than {_DEEPEST} differencing disks behind each other")
+    return _beside(files, name, "it holds differences only, and the disk that they apply to")
 
 
 def _beside(files: Siblings, name: str, what: str) -> str:

@@ -57,7 +57,7 @@ def read_table(media: Media, sector: int) -> Table | None:
         if table is not None or not entries:
             return table
         raise EvidenceError("both copies of the partition table (GPT) are damaged")
-    return Table("mbr", sector, _mbr(media, entries, sector)) if entries else None
+    return _mbr(media, entries, sector) if entries else None
 
 
 def _entries(sector: bytes) -> Iterator[tuple[int, int, int]]:
@@ -68,32 +68,39 @@ def _entries(sector: bytes) -> Iterator[tuple[int, int, int]]:
             yield kind, start, length
 
 
-def _mbr(media: Media, entries: list[tuple[int, int, int]], sector: int) -> list[Partition]:
-    found: list[Partition] = []
-    for kind, start, length in entries:
-        if kind not in _EXTENDED:
-            found.append(Partition(start * sector, length * sector, MBR_KINDS.get(kind, f"type {kind:02x}")))
+def _mbr(media: Media, entries: list[tuple[int, int, int]], sector: int) -> Table:
+    table = Table("mbr", sector, [_partition(kind, start, length, sector) for kind, start, length in entries if kind not in _EXTENDED])
     for kind, start, _ in entries:
         if kind in _EXTENDED:
-            found += _logical(media, start, sector)
-    return found
+            broken = _logical(media, start, sector, table.partitions)
+            if broken is not None:
+                table = table._replace(damage=f"the chain of logical partitions is damaged at sector {broken}")
+    return table
 
 
-def _logical(media: Media, extended: int, sector: int) -> Iterator[Partition]:
-    """The chain of an extended partition: each link has a partition, relative to the link, and the next link, relative to the first."""
+def _partition(kind: int, start: int, length: int, sector: int) -> Partition:
+    return Partition(start * sector, length * sector, MBR_KINDS.get(kind, f"type {kind:02x}"))
+
+
+def _logical(media: Media, extended: int, sector: int, found: list[Partition]) -> int | None:
+    """The chain of an extended partition: each link has a partition, relative to the link, and the next link, relative to the first.
+
+    Returns the sector of the link that is none.
+    """
     link, seen = extended, set[int]()
-    while link not in seen and len(seen) < _MOST_LOGICAL and link * sector < media.size:
+    while link not in seen and len(seen) < _MOST_LOGICAL:
         seen.add(link)
-        block = media.read_at(link * sector, 512)
+        block = media.read_at(link * sector, 512) if link * sector < media.size else b""
         if len(block) < 512 or block[510:] != b"\x55\xaa":
-            return
+            return link
         following = link
         for kind, start, length in _entries(block):
             if kind in _EXTENDED:
                 following = extended + start
             else:
-                yield Partition((link + start) * sector, length * sector, MBR_KINDS.get(kind, f"type {kind:02x}"))
+                found.append(_partition(kind, link + start, length, sector))
         link = following
+    return None
 
 
 def _gpt(media: Media, sectors: list[int]) -> Table | None:

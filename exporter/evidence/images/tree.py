@@ -1,8 +1,10 @@
 """A disk image as a tree of evidence: its volumes, their shadow copies, and in each what collectors ask for."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -11,14 +13,16 @@ from exporter.evidence import layouts
 from exporter.evidence.files import File
 from exporter.evidence.images import Image, ImageOptions, Snapshot, Volume
 from exporter.evidence.images.containers import Container, container_kind, open_container
+from exporter.evidence.images.ewf import Damage
 from exporter.evidence.images.media import Media, digest
-from exporter.evidence.images.ntfs import Ntfs
+from exporter.evidence.images.ntfs import Entry, Ntfs
 from exporter.evidence.images.partitions import Table
 from exporter.evidence.images.search import Match, Search
 from exporter.evidence.images.segments import Siblings
 from exporter.evidence.images.snapshots import Snapshots, State, chosen, has_snapshots
 from exporter.evidence.images.volumes import Opened, volumes
 from exporter.evidence.places import Matcher
+from exporter.evidence.streams import PIECE_BYTES
 from exporter.records import Rejected
 
 
@@ -32,6 +36,27 @@ def image_kind(root: Path, below: tuple[str, ...]) -> str | None:
     finally:
         files.close()
     return kind or ("unknown" if layouts.is_image(below[-1]) else None)
+
+
+def doubts(damage: Damage, place: str = "") -> Iterator[Rejected]:
+    """What reading has met that the image cannot vouch for, each as a loss of no unit."""
+    for offset in damage.met():
+        reason = f"{damage.size} bytes of the image, from byte {offset} of the disk on, fail their checksum and were read as zeros"
+        yield Rejected(None, reason, place, units=0)
+
+
+def opened(ntfs: Ntfs, entry: Entry, damage: Damage, met: list[Rejected]) -> BinaryIO:
+    """A file; the damage met while it is read goes into `met`, each place once."""
+    media = ntfs.data(entry)
+    damage.met()
+
+    def read_at(offset: int, size: int) -> bytes:
+        data = media.read_at(offset, size)
+        met.extend(doubt for doubt in doubts(damage) if doubt not in met)
+        return data
+
+    # typeshed wants another kind of raw stream
+    return cast("BinaryIO", io.BufferedReader(Media(read_at, media.size), PIECE_BYTES))
 
 
 def below(place: str, loss: Rejected) -> Rejected:
@@ -50,6 +75,7 @@ class ImageTree:
         self._files = Siblings(root, below)
         self._options = options
         self._closers: list[Callable[[], None]] = []
+        self._damage = Damage()
         self.name = below[-1]
         self.above = (*root.parts[1:], *below)
         self._evidence, self._shown = evidence or self.name, shown
@@ -71,7 +97,9 @@ class ImageTree:
         try:
             container = open_container(self._files)
             self._closers.append(container.close)
+            self._damage = container.damage
             self._note(container)
+            yield from (Rejected(None, loss) for loss in container.losses)
             if self._options.verify:
                 yield from self._verified(container)
             for found in volumes(container.media, container.sectors, self._options.keys):
@@ -81,6 +109,7 @@ class ImageTree:
                     self.image.volumes.append(found.volume)
                     if found.media is not None and found.volume.file_system == "ntfs":
                         yield from self._volume(found.volume, found.media, matcher)
+                        yield from doubts(container.damage, found.volume.name)
                 else:
                     yield found
         except EvidenceError as error:
@@ -150,12 +179,14 @@ class ImageTree:
     def _file(self, match: Match, ntfs: Ntfs, volume: str, snapshot: Snapshot | None) -> File:
         """The path is the same in every state of a volume, so that its contents can be compared."""
         place = (*self._shown, volume)
+        met: list[Rejected] = []
         return File(
             path="/".join((*place, *match.path)),
             evidence=self._evidence,
             root="/".join((*place, *match.path[: match.hit.before])),
             tails=match.hit.tails,
-            opener=partial(ntfs.open, match.entry),
+            opener=partial(opened, ntfs, match.entry, self._damage, met),
+            doubts=met,
             size=match.entry.size,
             modified_at=match.entry.modified_at,
             volume=volume,
