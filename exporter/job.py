@@ -70,8 +70,12 @@ def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False
 
 
 def images_of(reading: ReadingOptions) -> ImageOptions:
-    """How images are opened, of what a user says about reading."""
-    return ImageOptions(vss=reading.vss, verify=reading.verify_image)
+    """How images are opened, of what a user says about reading; raises ConfigurationError for keys that cannot be read."""
+    if reading.keys is None:
+        return ImageOptions(vss=reading.vss, verify=reading.verify_image)
+    from exporter.evidence.keys import KeyStore
+
+    return ImageOptions(vss=reading.vss, verify=reading.verify_image, keys=KeyStore.open(reading.keys))
 
 
 def _is_raw(path: Path) -> bool:

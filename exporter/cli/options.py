@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from exporter.config import read_config
+from exporter.text import printable
 
 ENVIRONMENT = "DEFENDER_EXPORTER"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -48,6 +49,24 @@ evidence = click.argument("evidence", nargs=-1, required=True, type=click.Path(e
 host = click.option("--host", help="Host name, where the evidence does not say it or says it wrongly.")
 
 
+def _keys(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Names the lines of a key file that are no good, and refuses a file that is none, before anything is read."""
+    if value is not None:
+        from exporter.evidence.keys import KeyStore
+
+        for problem in KeyStore.open(value).problems:
+            click.echo(printable(f"defender-exporter: key file: {problem}"), err=True)
+    return value
+
+
+keys = click.option(
+    "--keys",
+    metavar="FILE|command:PROGRAM",
+    envvar=f"{ENVIRONMENT}_KEYS",
+    callback=_keys,
+    help="Keys of BitLocker volumes: CSV or JSON as exported from AD, Entra or Intune, or a program that prints the key of the protector "
+    "whose GUID it is given.",
+)
 verify_image = click.option("--verify-image", is_flag=True, help="Read disk images whole first and compare the hash that they hold.")
 
 
@@ -102,6 +121,7 @@ reading = _all(
         click.option("--utc-offset", type=UtcOffset(), help="What local times mean where the evidence does not say it, such as +02:00."),
         vss("none"),
         verify_image,
+        keys,
         click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs."),
     ]
 )

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 @click.option("--files", "show_files", is_flag=True, help="List every file.")
 @options.vss("all")
 @options.verify_image
-def scan(evidence: tuple[str, ...], host: str | None, show_files: bool, vss: str, verify_image: bool) -> int:
+@options.keys
+def scan(evidence: tuple[str, ...], host: str | None, show_files: bool, vss: str, verify_image: bool, keys: str | None) -> int:
     """Say what EVIDENCE holds and what usual artifacts are missing; write nothing.
 
     \b
     defender-exporter scan /mnt/case1
-    defender-exporter scan disk.E01
+    defender-exporter scan disk.E01 --keys keys.csv
     """
-    from exporter.evidence.images import ImageOptions
-    from exporter.job import discovered
+    from exporter.collectors import ReadingOptions
+    from exporter.job import discovered, images_of
 
-    with discovered(evidence, host, images=ImageOptions(vss=vss, verify=verify_image)) as discovery:
+    with discovered(evidence, host, images=images_of(ReadingOptions(vss=vss, verify_image=verify_image, keys=keys))) as discovery:
         lines = [line for image in discovery.images for line in _image(image)]
         lines += [line for found in discovery.hosts for line in _host(found, show_files)]
         lines += [f"cannot be read: {rejected.excerpt}: {rejected.reason}" for rejected in discovery.rejected]

@@ -14,7 +14,8 @@ class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may say about reading.
 
     `utc_offset` is what local times mean where the evidence does not say it, in minutes east of UTC. `vss` says which shadow copies are
-    read beside the live volume: `none`, `all`, `latest`; `verify_image` compares the hash that an image holds.
+    read beside the live volume: `none`, `all`, `latest`; `verify_image` compares the hash that an image holds. `keys` is where keys of
+    BitLocker volumes come from, never a key: a file, or `command:` and a program.
     """
 
     evtx_engine: str = "evtx"
@@ -26,6 +27,7 @@ class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
     utc_offset: int | None = None
     vss: str = "none"
     verify_image: bool = False
+    keys: str | None = None
 
     @property
     def reading(self) -> dict[str, Any]:

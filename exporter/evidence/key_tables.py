@@ -40,6 +40,11 @@ class Row(NamedTuple):
     secret: str
     column: str
 
+    @property
+    def guid(self) -> str:
+        """The better of the two."""
+        return self.protector or self.volume or ""
+
     def __repr__(self) -> str:
         return f"Row({self.where})"
 

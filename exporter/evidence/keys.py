@@ -12,11 +12,12 @@ import msgspec
 
 from exporter.errors import ConfigurationError, EvidenceError, FormatError
 from exporter.evidence.key_tables import Row, read_rows
+from exporter.formats import bitlocker
 from exporter.formats.bitlocker_keys import looks_like_recovery_password, password_start, recovery_start
 
 _COMMAND = "command:"
 _PATIENCE_SECONDS = 60.0
-RECOVERY, PASSWORD = "recovery password", "password"
+RECOVERY, PASSWORD = bitlocker.KINDS[bitlocker.RECOVERY_PASSWORD], bitlocker.KINDS[bitlocker.PASSWORD]
 
 
 class KeyReference(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class KeyStore:
         self.derivations: Counter[str] = Counter()
         self._keys: dict[tuple[str, str], Secret] = {}
         self._masters: dict[str, Secret] = {}
+        self._complaints: dict[str, str] = {}
         self._asked: dict[tuple[str, str], Secret | None] = {}
         if reference.kind == "file":
             self._load()
@@ -94,6 +96,10 @@ class KeyStore:
             return self._ask(protector, kind)
         return self._keys.get((protector, kind)) or self._keys.get((volume, kind))
 
+    def complaint(self, protector: str, volume: str) -> str | None:
+        """What was wrong with the key that was given for a protector, or else for its volume."""
+        return self._complaints.get(protector) or self._complaints.get(volume)
+
     def master_key(self, volume: str) -> Secret | None:
         """The master key that opened this volume before in this process."""
         return self._masters.get(volume)
@@ -111,14 +117,16 @@ class KeyStore:
             try:
                 kind, secret = _secret(row.secret, row.column)
             except FormatError as error:
-                self.problems.append(f"{row.where} has no usable key: {error}")
+                self._complain(row.guid, f"{row.where} has no usable key: {error}")
                 continue
             self._add(row, kind, secret, origins)
 
+    def _complain(self, guid: str, text: str) -> None:
+        self.problems.append(text)
+        self._complaints.setdefault(guid, text)
+
     def _add(self, row: Row, kind: str, secret: Secret, origins: dict[tuple[str, str], str]) -> None:
-        guid = row.protector or row.volume
-        assert guid is not None
-        place = (guid, kind)
+        place = (row.guid, kind)
         if place in self._keys and self._keys[place].reveal() != secret.reveal():
             self.problems.append(f"{row.where} has another key than {origins[place]} for the same protector; the first is taken")
             return
@@ -138,7 +146,7 @@ class KeyStore:
             answered, secret = _secret(text, kind) if text else (kind, None)
         except (FormatError, EvidenceError) as error:
             what = f"printed no usable key: {error}" if isinstance(error, FormatError) else error.reason
-            self.problems.append(f"for protector {{{protector}}} the key command {what}")
+            self._complain(protector, f"for protector {{{protector}}} the key command {what}")
             return None
         return secret if answered == kind else None
 

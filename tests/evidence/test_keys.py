@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import ConfigurationError
@@ -123,6 +123,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         KeyStore.open(str(tmp_path / "none"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_keys_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any-keys"

@@ -5,7 +5,7 @@ and reads volumes under encryption wrongly without a word. So the metadata are r
 is given a view of the volume with sound metadata and a clear key. It never sees a key of ours.
 """
 
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -13,9 +13,11 @@ from exporter.errors import EvidenceError, FormatError
 from exporter.evidence.images.bitlocker_search import Found, Search, read_copies
 from exporter.evidence.images.bitlocker_view import open_plain
 from exporter.evidence.images.media import Media
-from exporter.evidence.keys import KeyStore
 from exporter.formats.bitlocker import CLEAR_KEY, DECRYPTED, ENCRYPTED, SECTOR, Block, Boot, read_boot
 from exporter.formats.bitlocker_keys import opened_block
+
+if TYPE_CHECKING:
+    from exporter.evidence.keys import KeyStore
 
 
 class Protector(NamedTuple):
@@ -48,7 +50,7 @@ def is_bitlocker(stream: BinaryIO) -> bool:
     return read_boot(stream.read(SECTOR)) is not None
 
 
-def unlock(stream: BinaryIO, keys: KeyStore | None, name: str) -> Unlocked:
+def unlock(stream: BinaryIO, keys: "KeyStore | None", name: str) -> Unlocked:
     """The volume as it can be read with these keys; `name` is what `reason` calls it.
 
     Raises nothing for what is wrong with the volume. `stream` stays open, and must while the plain volume is read.
@@ -89,7 +91,7 @@ def _state(boot: Boot, told: Block) -> tuple[str, str | None]:
     return ("suspended" if any(one.kind == CLEAR_KEY for one in told.protectors) else "encrypted"), None
 
 
-def _with_key(stream: BinaryIO, boot: Boot, blocks: list[Block], keys: KeyStore | None, name: str, state: str) -> Unlocked:
+def _with_key(stream: BinaryIO, boot: Boot, blocks: list[Block], keys: "KeyStore | None", name: str, state: str) -> Unlocked:
     search = Search(keys)
     found = search.run(blocks)
     if found is None:

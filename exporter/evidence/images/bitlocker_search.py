@@ -2,18 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from exporter.errors import EvidenceError, FormatError
-from exporter.evidence.keys import PASSWORD, RECOVERY, KeyStore
-from exporter.formats.bitlocker import CLEAR_KEY, LARGEST_BLOCK, RECOVERY_PASSWORD, Block, Protector, read_block
-from exporter.formats.bitlocker import PASSWORD as PASSWORD_KIND
+from exporter.formats.bitlocker import CLEAR_KEY, LARGEST_BLOCK, PASSWORD, RECOVERY_PASSWORD, Block, Protector, read_block
 from exporter.formats.bitlocker_keys import BLOCK_DIGEST, MASTER_KEY, stretch, unseal
 
-_KINDS = {RECOVERY_PASSWORD: RECOVERY, PASSWORD_KIND: PASSWORD}
-_ORDER = (CLEAR_KEY, *_KINDS)
+if TYPE_CHECKING:
+    from exporter.evidence.keys import KeyStore
+
+_ORDER = (CLEAR_KEY, RECOVERY_PASSWORD, PASSWORD)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def read_copies(stream: BinaryIO, offsets: Iterable[int]) -> list[Block]:
 class Search:
     """One search for the master key of a volume. `obstacles` says in words what was wrong with the keys that were tried."""
 
-    def __init__(self, keys: KeyStore | None) -> None:
+    def __init__(self, keys: "KeyStore | None") -> None:
         self.obstacles: list[str] = []
         self._keys = keys
         self._stretched: dict[bytes, bytes] = {}
@@ -87,16 +87,20 @@ class Search:
         if opened is not None and _opens(block, opened.secret):
             return opened.secret
         wrong = "is not the key of" if opened is None else "is right, but damaged is what is sealed with it: that of"
-        obstacle = f"the key for {protector} {wrong} this volume"
-        self.obstacles += [obstacle] if obstacle not in self.obstacles else []
+        self._note(f"the key for {protector} {wrong} this volume")
         return None
+
+    def _note(self, obstacle: str | None) -> None:
+        if obstacle is not None and obstacle not in self.obstacles:
+            self.obstacles.append(obstacle)
 
     def _derived(self, block: Block, protector: Protector) -> bytes | None:
         """The key of a protector of ours, derived once for all copies; None when we have none."""
         if self._keys is None or protector.salt is None:
             return None
-        secret = self._keys.find(protector.guid, block.identifier, _KINDS[protector.kind])
+        secret = self._keys.find(protector.guid, block.identifier, protector.kind_name)
         if secret is None:
+            self._note(self._keys.complaint(protector.guid, block.identifier))
             return None
         place = secret.reveal() + protector.salt
         if place not in self._stretched:

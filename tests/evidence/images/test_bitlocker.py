@@ -206,6 +206,7 @@ def test_any_bytes_as_metadata_give_a_reason_or_a_stream(suspended, data):
     assert (found.stream is None) <= (found.reason is not None)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_are_a_volume_or_not(junk):
     for data in (junk, b"\xeb\x58\x90-FVE-FS-" + junk, b"\xeb\x52\x90-FVE-FS-" + junk, b"\xeb\x58\x90MSWIN4.1" + junk):
