@@ -147,17 +147,33 @@ def event_id(case: str, record: Record) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline: a record at one of its times. `attributes` are plaso-style names, already clean text.
+class Shared(msgspec.Struct, frozen=True, eq=False):
+    """Attributes that many rows of a log have in common, clean: one object for all of them, by which a sink knows what it made of them."""
 
-    `message_attributes` names those that `plaso_message` is made of: L2T's `extra` leaves them out (L6).
+    attributes: Mapping[str, Any] = {}
+
+
+NOTHING_SHARED = Shared()
+
+
+class Messages(StrEnum):
+    """Which messages of a row a timeline prints: ours, or the one that plaso's psort would print. Making one costs as much as a line."""
+
+    OWN = "own"
+    PLASO = "plaso"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline: a record at one of its times. `own` and `shared` attributes have plaso-style names and clean values.
+
+    `message_attributes` names those that `plaso_message` is made of: L2T's `extra` leaves them out (L6). A message that was not asked for
+    is empty.
     """
 
     ticks: int
     timestamp_desc: str
     data_type: str
     message: str
-    short_message: str
     plaso_message: str
     plaso_short_message: str
     source_short: str
@@ -167,10 +183,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     parser: str
     event_id: str
-    tags: Sequence[str]
-    attributes: Mapping[str, Any]
+    tags: tuple[str, ...]
+    own: Mapping[str, Any]
     order: tuple[str, int]
+    shared: Shared = NOTHING_SHARED
     message_attributes: frozenset[str] = frozenset()
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All of them."""
+        return {**self.shared.attributes, **self.own}
 
 
 class Mapped(Protocol):
@@ -188,6 +210,6 @@ class Mapped(Protocol):
         """The ECS document as JSON, ending in `}}`: `event` is its last object, so that a sink can add `ingested` (E5)."""
         ...
 
-    def rows(self) -> Sequence[Row]:
+    def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """One row for each distinct usable time; empty when there is none."""
         ...

@@ -21,13 +21,26 @@ from exporter.times import iso, usable
 
 _NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
 _CONSTANT_NAMESPACE = "run."
+_SHARED = frozenset(
+    (
+        *("record.host", "record.collector", "integrity.verdict", "integrity.check", "source.path", "source.volume", "source.snapshot"),
+        *("channel", "provider_name", "provider_guid", "event_id", "computer", "level", "opcode", "task", "version", "user_sid", "user"),
+    )
+)
+"""Attributes that many records of a log have in common."""
 
 
 class CompiledKind(msgspec.Struct, frozen=True):
-    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; `attributes` those of the timelines."""
+    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; the others are for timelines.
+
+    `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others; `message_fields` our message.
+    """
 
     document: Callable[..., bytes]
     attributes: Callable[..., dict[str, Any]]
+    shared: Callable[..., dict[str, Any]]
+    shared_key: Callable[..., tuple[Any, ...]]
+    message_fields: Callable[..., dict[str, str]]
     source: str
 
 
@@ -47,7 +60,13 @@ class Compiler:
         """The functions of one kind; `message` makes the document's from the attributes it names. The mapping must have passed `check`."""
         constants, varying = self._split(mapping.ecs)
         needed = [rule for rule in mapping.attributes if rule.field in message_names]
-        lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(mapping.attributes, kind), "    return a"]
+        shared = [rule for rule in mapping.attributes if self.is_constant(rule) or _SHARED.issuperset(rule.attributes)]
+        own = [rule for rule in mapping.attributes if rule not in shared]
+        lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(own, kind), "    return a"]
+        lines += ["def shared(r, p, t):", "    a = {}", *self._attributes(shared, kind), "    return a"]
+        references = dict.fromkeys(name for rule in shared if not self.is_constant(rule) for name in rule.attributes)
+        key = ("r.host, r.source.path, r.collector", *(expression(name, kind) for name in references))
+        lines += ["def shared_key(r, p, t):", f"    return ({', '.join(key)})"]
         lines += ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
         lines += [f"    return {{'message': message(a) or {mapping.kind!r}}}"]
         writer = DocumentWriter(self, kind)
@@ -58,7 +77,8 @@ class Compiler:
         for name, first in writer.kept.items():
             kept = Kept(scope[name], first=first)
             scope.update({f"known_{name}": kept.get, f"learn_{name}": kept.learn})
-        return CompiledKind(scope["document"], scope["attributes"], source)
+        names = ("document", "attributes", "shared", "shared_key", "message_fields")
+        return CompiledKind(**{name: scope[name] for name in names}, source=source)
 
     def _tables(self, mapping: RecordMapping) -> dict[str, Any]:
         """The value tables that the mapping names, as the generated code knows them."""

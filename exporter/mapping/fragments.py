@@ -76,7 +76,9 @@ def with_raw(document: bytes, raw: dict[str, str]) -> bytes:
 
 
 def cleaned_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    """`cleaned`, quicker where there is nothing to clean: then only tuples become lists."""
+    """`cleaned`, quicker where there is nothing to clean: then they come back as they are, or with lists for tuples."""
+    if all(map(_is_plain, attributes.values())):
+        return attributes
     try:
         encoded = orjson.dumps(attributes)
     except TypeError:
@@ -84,6 +86,15 @@ def cleaned_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     if b"u0000" in encoded:
         return {clean(name): cleaned(value) for name, value in attributes.items()}
     return {name: value if value.__class__ in _INERT else _listed(value) for name, value in attributes.items()}
+
+
+def _is_plain(value: object) -> bool:
+    """True for values, and lists of texts, that need no cleaning; others may need none."""
+    if isinstance(value, str):
+        return value.__class__ is str and value.isascii() and "\0" not in value
+    if isinstance(value, int):
+        return value.__class__ is int and LONG_MIN <= value <= LONG_MAX
+    return isinstance(value, list) and all(item.__class__ is str and item.isascii() and "\0" not in item for item in value)
 
 
 def _listed(value: Any) -> Any:

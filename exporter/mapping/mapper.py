@@ -8,11 +8,10 @@ import msgspec
 from exporter.mapping.compile import CompiledKind, Compiler
 from exporter.mapping.ecs import EcsField, ecs_fields
 from exporter.mapping.formatter import Formatter, compile_formatter
-from exporter.mapping.fragments import cleaned_attributes
 from exporter.mapping.references import Moment, Run
+from exporter.mapping.rows import RowMaker
 from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
-from exporter.records import Payload, Record, Row, Verdict, event_id
-from exporter.text import clean
+from exporter.records import Messages, Payload, Record, Row, Verdict, event_id
 from exporter.times import iso, usable
 
 _ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
@@ -29,6 +28,7 @@ class Kind:
         self.own: Formatter = compile_formatter(own)
         self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
         self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
+        self.row_maker = RowMaker(mapping, self.compiled, self.plaso)
 
 
 class _Kinds(dict[str, Kind]):
@@ -110,49 +110,9 @@ class MappedRecord:
         """The ECS document; ends in `}}` (see `exporter.records.Mapped.document`)."""
         return self._kind.compiled.document(self.record, self.record.payload, self.moment)
 
-    def rows(self) -> Sequence[Row]:
+    def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """One row for each distinct usable time (C3)."""
-        times = self._times()
-        if not times:
-            return ()
-        record, kind = self.record, self._kind
-        raw = kind.compiled.attributes(record, record.payload, self.moment)
-        attributes = cleaned_attributes(raw)
-        own, own_short = kind.own.texts(raw)
-        message = clean(own) or kind.mapping.kind
-        short = clean(own_short) or message
-        plaso, plaso_short = map(clean, kind.plaso.texts(raw))
-        return [
-            Row(
-                ticks=ticks,
-                timestamp_desc=description,
-                data_type=kind.plaso.data_type,
-                message=message,
-                short_message=short,
-                plaso_message=plaso,
-                plaso_short_message=plaso_short,
-                source_short=kind.plaso.short_source,
-                source_long=kind.plaso.source,
-                hostname=clean(record.host),
-                username=attributes.get("username"),
-                display_name=clean(record.source.path),
-                parser=f"exporter/defender_{record.collector}",
-                event_id=f"{self.id}-{description.lower().replace(' ', '_')}",
-                tags=self.moment.tags,
-                attributes=attributes,
-                message_attributes=kind.plaso.used,
-                order=(record.source.path, record.offset or 0),
-            )
-            for ticks, description in times.items()
-        ]
-
-    def _times(self) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for time in self._kind.mapping.timestamps:
-            ticks = getattr(self.record.payload, time.attribute)
-            if usable(ticks):
-                found.setdefault(ticks, time.description)
-        return found
+        return self._kind.row_maker.rows(self.record, self.id, self.moment, messages)
 
 
 def _digits(time: Time) -> tuple[int, str | None]:

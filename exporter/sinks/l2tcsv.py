@@ -17,12 +17,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.errors import ConfigurationError
-from exporter.records import Mapped, Row
+from exporter.records import Mapped, Messages, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import output_for
 from exporter.sinks.runs import Saved
@@ -48,7 +47,8 @@ RESERVED = frozenset(
 )
 """Names that plaso's `output/l2t_csv.py` keeps out of `extra`."""
 _MINUTE = 60 * TICKS_PER_SECOND
-_SHAPES = 4096
+_SHAPES = 1024
+_CELLS = 17
 
 
 def _table(controls: bool) -> bytes:
@@ -57,13 +57,28 @@ def _table(controls: bool) -> bytes:
     return b"," + bytes(0x20 if byte in spaces else byte for byte in range(1, 256))
 
 
-_FIRST = itemgetter(0)
 _SUSPECT = frozenset('"=+@,\u2028\u2029＋－＝＠') | {chr(code) for code in (*range(0x21), *range(0x7F, 0xA0))}
 _SAFE, _PSORT = _table(True), _table(False)
 _HIGH_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _FORMULA = rb"(?:[=+\-@]|\xef\xbc[\x8b\x8d\x9d\xa0])"
 _CELL_START = re.compile(rb"\0(?=[\x01-\x20,\x7f]*" + _FORMULA + rb")(?!-\0)")
 _AFTER_SEMICOLON = re.compile(rb";(?=" + _FORMULA + rb")")
+
+
+class _Form(NamedTuple):
+    """What rows of one shape have in common: `cells` are those that do not vary, and three stretches of them joined.
+
+    `extra` is a template for the time and the values of `names`; `inode` is None where each row has its own.
+    """
+
+    cells: tuple[str, ...]
+    before: str
+    display: str
+    inode: str | None
+    after: str
+    extra: str
+    names: tuple[str, ...]
+    suspect: bool
 
 
 class L2tcsvSink:
@@ -82,9 +97,9 @@ class L2tcsvSink:
         self.target = target.target
         self._safe = dialect == "safe"
         self._clock = _clock(target.options.get("timezone", "UTC"))
-        self._extras: dict[tuple[Any, ...], tuple[list[str], str]] = {}
+        self._forms: dict[tuple[Any, ...], _Form] = {}
         self._output = output_for(target.target, settings.force)
-        self._timeline = Timeline(target.target, settings, self.encode)
+        self._timeline = Timeline(target.target, settings, self.encode, Messages.PLASO)
         self._acknowledged = 0
 
     def check(self) -> None:
@@ -125,65 +140,73 @@ class L2tcsvSink:
 
     def encode(self, row: Row) -> tuple[bytes, bytes]:
         """The sort key and the line of a row."""
+        own = row.own
+        shape = (
+            *(row.shared, row.source_short, row.source_long, row.timestamp_desc, row.username, row.hostname, row.display_name),
+            *(row.tags, row.parser, row.message_attributes, *own),
+        )
+        form = self._forms.get(shape) or self._learn(shape, row)
         minutes, rest = divmod(row.ticks - UNIX_EPOCH, _MINUTE)
         date, minute, zone = self._clock(minutes)
-        inode = str(row.attributes.get("inode", "")) or "-"
-        cells = (
-            date,
-            f"{minute}{rest // TICKS_PER_SECOND:02d}",
-            zone,
-            _MACB.get(row.timestamp_desc, "...."),
-            row.source_short or "-",
-            row.source_long or "-",
-            row.timestamp_desc or "-",
-            row.username or "-",
-            row.hostname or "-",
-            _short(row.plaso_short_message) or "-",
-            _unbroken(row.plaso_message) or "-",
-            "2",
-            row.display_name or "-",
-            inode,
-            " ".join(row.tags) or "-",
-            row.parser or "-",
-            self._extra(row),
-        )
+        time = f"{minute}{rest // TICKS_PER_SECOND:02d}"
+        short = _short(row.plaso_short_message) or "-"
+        message = _unbroken(row.plaso_message) or "-"
+        inode = form.inode if form.inode is not None else str(own["inode"]) or "-"
+        extra = (form.extra % (iso(row.ticks), *[own[name] for name in form.names])).replace("\n", "-").replace("\r", "")
+        text = f"{date}\0{time}\0{zone}\0{form.before}\0{short}\0{message}\0{form.display}\0{inode}\0{form.after}\0{extra}"
+        if text.count("\0") != _CELLS - 1:  # never, if the mapping cleans; the row holds its cells even so
+            cells = (date, time, zone, *form.cells[:6], short, message, *form.cells[6:8], inode, *form.cells[8:], extra)
+            text = "\0".join(map(clean, cells))
+        suspect = form.suspect or any(map(_is_suspect, (zone, short, message, inode)))
         ticks = row.ticks if self._safe else row.ticks - row.ticks % TICKS_PER_SECOND
         name = f"{row.display_name}\0{inode}\0".encode("utf-8", "surrogatepass")
-        return ticks.to_bytes(8, "big") + name, self._line(cells)
+        return ticks.to_bytes(8, "big") + name, self._line(text, suspect=suspect)
 
-    def _line(self, cells: tuple[str, ...]) -> bytes:
+    def _line(self, text: str, *, suspect: bool) -> bytes:
         try:
-            if "\0" in "".join(cells):
-                raise ValueError
-            line = "\0".join(cells).encode()
-        except ValueError:  # never, if the mapping cleans: NUL or a lone surrogate; the row holds its 17 cells even so
-            cells = tuple(map(clean, cells))
-            line = "\0".join(cells).encode()
+            line = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate: never, if the mapping cleans
+            line = "\0".join(map(clean, text.split("\0"))).encode()
         if self._safe and not line.isascii():
             line = _HIGH_CONTROLS.sub(b" ", line)
-        starts = tuple(map(_FIRST, cells))
-        if not _SUSPECT.isdisjoint(starts) or starts.count("-") != cells.count("-"):
+        if suspect:
             line = line.replace(b'\0"', b"\0'")
             line = _CELL_START.sub(b"\0'", line) if self._safe else line
         if self._safe:
             line = _AFTER_SEMICOLON.sub(b";'", line)
         return line.translate(_SAFE if self._safe else _PSORT) + b"\n"
 
-    def _extra(self, row: Row) -> str:
-        """`name: value` pairs in order of names, lists as plaso shows them; the full precision of the time comes first (L6)."""
-        attributes = row.attributes
-        shape = (row.message_attributes, *attributes)
-        names, template = self._extras.get(shape) or self._learn(shape, row)
-        text = template % (iso(row.ticks), *[attributes[name] for name in names])
-        return text.replace("\n", "-").replace("\r", "")
+    def _learn(self, shape: tuple[Any, ...], row: Row) -> _Form:
+        if len(self._forms) >= _SHAPES:
+            self._forms.clear()
+        self._forms[shape] = form = _form(row)
+        return form
 
-    def _learn(self, shape: tuple[Any, ...], row: Row) -> tuple[list[str], str]:
-        if len(self._extras) >= _SHAPES:
-            self._extras.clear()
-        names = sorted(row.attributes.keys() - RESERVED - row.message_attributes)
-        pairs = (f"{name.replace('%', '%%')}: %s" for name in ("datetime", *names))
-        self._extras[shape] = names, "; ".join(pairs)
-        return self._extras[shape]
+
+def _form(row: Row) -> _Form:
+    """`extra` has `name: value` pairs in order of names, lists as plaso shows them; the full precision of the time comes first (L6)."""
+    shared, own = row.shared.attributes, row.own
+    names = sorted((shared.keys() | own.keys()) - RESERVED - row.message_attributes)
+    values = {name: str(shared[name]).replace("%", "%%") for name in names if name not in own}
+    pairs = (f"{name.replace('%', '%%')}: {values.get(name, '%s')}" for name in ("datetime", *names))
+    before = (row.source_short, row.source_long, row.timestamp_desc, row.username, row.hostname)
+    cells = tuple(
+        cell or "-" for cell in (_MACB.get(row.timestamp_desc, "...."), *before, "2", row.display_name, " ".join(row.tags), row.parser)
+    )
+    return _Form(
+        cells=cells,
+        before="\0".join(cells[:6]),
+        display="\0".join(cells[6:8]),
+        inode=None if "inode" in own else str(shared.get("inode", "")) or "-",
+        after="\0".join(cells[8:]),
+        extra="; ".join(pairs),
+        names=tuple(name for name in names if name in own),
+        suspect=any(map(_is_suspect, cells)),
+    )
+
+
+def _is_suspect(cell: str) -> bool:
+    return cell[0] in _SUSPECT or (cell[0] == "-" and cell != "-")
 
 
 def _unbroken(message: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from exporter.errors import SinkUnavailable
-from exporter.records import Mapped
+from exporter.records import Mapped, Messages
 from exporter.sinks import STREAMING, Result, Sink
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink
@@ -31,7 +31,7 @@ class TimelinePart:
     def __init__(self, name: str, path: Path, encode: Encode, settings: SinkSettings) -> None:
         self.name, self.target = name, str(path)
         self._path = path
-        self._timeline = Timeline(self.target, settings, encode)
+        self._timeline = Timeline(self.target, settings, encode, Messages.PLASO if name == "l2tcsv" else Messages.OWN)
         self.saved = Saved(path, 0, 0)
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter.records import Mapped, Row
+from exporter.records import Mapped, Messages, Row
 from exporter.sinks import Outcome, Result
 from exporter.sinks.runs import MEMORY_BYTES, SortedRuns
 from exporter.sinks.targets import SinkSettings
@@ -25,8 +25,9 @@ class Timeline:
     Nothing is acknowledged before the file has its name: a line's place is known only when all lines are.
     """
 
-    def __init__(self, target: str, settings: SinkSettings, encode: Encode) -> None:
+    def __init__(self, target: str, settings: SinkSettings, encode: Encode, messages: Messages = Messages.OWN) -> None:
         self._encode = encode
+        self._messages = messages
         self.runs = SortedRuns(settings.temporary_directory or _folder(target), MEMORY_BYTES)
         self.position = 0
 
@@ -34,7 +35,7 @@ class Timeline:
         """Take the rows of one record, all or none."""
         self.position = position
         try:
-            lines = [self._encode(row) for row in event.rows()]
+            lines = [self._encode(row) for row in event.rows(self._messages)]
         except RowRefused as error:
             return (Result(position, event.id, Outcome.DEAD, str(error), 0),)
         if not lines:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
@@ -23,6 +23,7 @@ PART_LINES = 5_000_000
 LINE_BYTES = 1 << 20
 _FIRST_CUT = 1 << 18
 _POSITION_BIAS = 1 << 63
+_FORMS = 1024
 
 
 class TimesketchSink:
@@ -91,48 +92,82 @@ class TimesketchSink:
         self._output.abort()
 
 
+class _Form(NamedTuple):
+    """What rows of one shape have in common: `fields` are the keys that do not vary, and `end` their JSON with the end of the line.
+
+    `plain` is False where the row's own keys meet them, so that a line has to be made of both.
+    """
+
+    fields: Mapping[str, Any]
+    end: bytes
+    plain: bool
+
+
 class Encoder:
     """Rows as lines, by the rules of one timeline's keys."""
 
     def __init__(self) -> None:
         self._rules = KeyRules()
+        self._forms: dict[tuple[Any, ...], _Form] = {}
 
     def encode(self, row: Row) -> tuple[bytes, bytes]:
         """The sort key and the line; raises RowRefused."""
+        own = self._rules.apply(row.own)
+        shape = (
+            *(row.shared, row.timestamp_desc, row.data_type, row.source_short, row.source_long, row.display_name, row.parser),
+            *(row.hostname, row.username, row.tags, *own),
+        )
+        form = self._forms.get(shape) or self._learn(shape, row, own)
         entry: dict[str, Any] = {
             "message": row.message or row.data_type,
-            "datetime": f"{iso(row.ticks, 6)[:-1]}+00:00",
+            "datetime": f"{iso(row.ticks)[:26]}+00:00",
             "timestamp": unix_microseconds(row.ticks),
-            "timestamp_desc": row.timestamp_desc,
             "filetime": row.ticks,
+            "event_id": row.event_id,
+        }
+        entry.update(own)
+        path, position = row.order
+        key = row.ticks.to_bytes(8, "big") + path.encode("utf-8", "surrogatepass") + b"\0" + (position + _POSITION_BIAS).to_bytes(8, "big")
+        return key, _line(entry, form)
+
+    def _learn(self, shape: tuple[Any, ...], row: Row, own: Mapping[str, Any]) -> _Form:
+        fields: dict[str, Any] = {
+            "timestamp_desc": row.timestamp_desc,
             "data_type": row.data_type,
             "source_short": row.source_short,
             "source_long": row.source_long,
             "display_name": row.display_name,
             "parser": row.parser,
-            "event_id": row.event_id,
         }
-        entry.update(self._rules.apply(row.attributes))
+        fields.update(self._rules.apply(row.shared.attributes))
         if row.hostname:
-            entry["hostname"] = row.hostname
+            fields["hostname"] = row.hostname
         if row.username:
-            entry["username"] = row.username
+            fields["username"] = row.username
         if row.tags:
-            entry["tag"] = list(row.tags)
-        path, position = row.order
-        key = row.ticks.to_bytes(8, "big") + path.encode("utf-8", "surrogatepass") + b"\0" + (position + _POSITION_BIAS).to_bytes(8, "big")
-        return key, _line(entry)
+            fields["tag"] = list(row.tags)
+        if len(self._forms) >= _FORMS:
+            self._forms.clear()
+        self._forms[shape] = form = _Form(fields, b"," + _dumped(fields)[1:], fields.keys().isdisjoint(own))
+        return form
 
 
-def _line(entry: dict[str, Any]) -> bytes:
+def _line(entry: dict[str, Any], form: _Form) -> bytes:
     try:
-        line = orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(entry)[:-1] + form.end if form.plain else _dumped({**entry, **form.fields})
+    except TypeError:
+        line = _dumped({**entry, **form.fields})
+    return line if len(line) <= LINE_BYTES else _truncated({**entry, **form.fields})
+
+
+def _dumped(entry: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate that nobody cleaned
         try:
-            line = orjson.dumps(_cleaned(entry), option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(_cleaned(dict(entry)), option=orjson.OPT_APPEND_NEWLINE)
         except TypeError as error:
             raise RowRefused(f"not to be written as JSON: {error}") from error
-    return line if len(line) <= LINE_BYTES else _truncated(entry)
 
 
 def _cleaned(value: Any) -> Any:

@@ -103,7 +103,6 @@ class Rows:
             timestamp_desc=self.random.choice(DESCRIPTIONS),
             data_type=formatter.data_type,
             message="",
-            short_message="",
             plaso_message=formatter.message(attributes),
             plaso_short_message=formatter.short_message(attributes),
             source_short=formatter.short_source,
@@ -114,7 +113,7 @@ class Rows:
             parser="exporter/defender_mplog",
             event_id=str(number),
             tags=self.random.choice(((), ("incomplete",), ("a", "B_2"))),
-            attributes=attributes,
+            own=attributes,
             order=("", number),
             message_attributes=formatter.used,
         )

@@ -47,7 +47,6 @@ BASE = Row(
     timestamp_desc="Recorded Time",
     data_type="av:defender:mplog:entry",
     message="",
-    short_message="",
     plaso_message="",
     plaso_short_message="",
     source_short="",
@@ -58,7 +57,7 @@ BASE = Row(
     parser="exporter/defender_mplog",
     event_id="0",
     tags=[],
-    attributes={"path": '"C:\\x", é', "count": 10},
+    own={"path": '"C:\\x", é', "count": 10},
     order=("", 0),
 )
 
@@ -73,7 +72,7 @@ def lines(peer, tmp_path_factory):
         row(
             1,
             data_type="windows:evtx:record",
-            attributes=DETECTION,
+            own=DETECTION,
             timestamp_desc="Creation Time",
             tags=["a", "b_1"],
             username="CORP\\bob",

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from exporter.records import Payload, Record, Row, Source
+from exporter.records import Messages, Payload, Record, Row, Source
 
 PATH = "C/Windows/System32/winevt/Logs/Microsoft-Windows-Windows Defender%4Operational.evtx"
 TICKS = 133_144_416_260_770_946
@@ -26,7 +26,6 @@ def row(**changes: Any) -> Row:
         "timestamp_desc": "Creation Time",
         "data_type": "windows:evtx:record",
         "message": "Malware detected: Virus:DOS/EICAR_Test_File in file:_C:\\Users\\test\\eicar.com",
-        "short_message": "Malware detected: Virus:DOS/EICAR_Test_File",
         "plaso_message": "[1116 / 0x045c] Source Name: Microsoft-Windows-Windows Defender Strings: ['a', 'b']",
         "plaso_short_message": "[1116 / 0x045c] Strings: ['a', 'b']",
         "source_short": "EVT",
@@ -37,7 +36,7 @@ def row(**changes: Any) -> Row:
         "parser": "exporter/defender_evtx",
         "event_id": "0123456789abcdef-creation_time",
         "tags": (),
-        "attributes": {
+        "own": {
             "event_identifier": 1116,
             "threat_name": "Virus:DOS/EICAR_Test_File",
             "strings": ["a", "b"],
@@ -45,6 +44,8 @@ def row(**changes: Any) -> Row:
         },
         "order": (PATH, 4096),
     }
+    if "attributes" in changes:
+        changes["own"] = changes.pop("attributes")
     return Row(**{**values, **changes})
 
 
@@ -62,7 +63,7 @@ class FakeMapped:
         message = self._rows[0].message if self._rows else "untimed"
         return orjson.dumps({"message": message, "event": {"id": self.id}})
 
-    def rows(self) -> Sequence[Row]:
+    def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """The given rows."""
         return self._rows
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigurationError
-from exporter.records import Row
+from exporter.records import Row, Shared
 from exporter.sinks.l2tcsv import HEADER, L2tcsvSink
 from exporter.sinks.targets import SinkSettings, parse_target
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, row
@@ -190,9 +190,19 @@ def test_the_header_is_the_one_that_readers_look_for():
     assert len(NAMES) == 17
 
 
+def test_attributes_that_rows_share_read_like_their_own(tmp_path: Path):
+    attributes = {"path": "100 %", "strings": ["a\nb", "c"], "channel": "x", "inode": "7", "threat_name": "=cmd"}
+    alone = write(tmp_path, [row(own=attributes)])
+    for names in ({"path", "inode"}, {"strings", "channel"}, set(attributes)):
+        shared = Shared({name: value for name, value in attributes.items() if name in names})
+        own = {name: value for name, value in attributes.items() if name not in names}
+        (tmp_path / "case.csv").unlink()
+        assert write(tmp_path, [row(shared=shared, own=own)]) == alone
+
+
 def test_what_is_remembered_of_shapes_is_bounded(tmp_path: Path):
     sink = L2tcsvSink(parse_target(f"l2tcsv:{tmp_path / 'case.csv'}"), SinkSettings())
     for number in range(5000):
         sink.write(FakeMapped("x", [row(attributes={f"key_{bit}": "x" for bit in range(13) if number >> bit & 1})]), number)
-    assert len(sink._extras) <= 4096
+    assert len(sink._forms) <= 1024
     sink.abort()

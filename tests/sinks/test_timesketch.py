@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from exporter.errors import ConfigurationError, SinkRefused
-from exporter.records import Row
+from exporter.records import Row, Shared
 from exporter.sinks import Outcome, Result
 from exporter.sinks.targets import SinkSettings, parse_target
-from exporter.sinks.timesketch import TimesketchSink
+from exporter.sinks.timesketch import Encoder, TimesketchSink
 from exporter.sinks.timesketch_keys import FORBIDDEN, INTEGERS, MAXIMUM_KEYS, KeyRules
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, events, row
 
@@ -45,10 +45,28 @@ def test_a_line_has_these_keys_in_this_order(tmp_path: Path):
         "hostname": "ws1",
         "tag": ["incomplete"],
     }
-    assert list(entry)[:11] == [
-        *("message", "datetime", "timestamp", "timestamp_desc", "filetime", "data_type"),
-        *("source_short", "source_long", "display_name", "parser", "event_id"),
+    assert list(entry)[:4] == ["message", "datetime", "timestamp", "filetime"]
+
+
+def test_attributes_that_rows_share_are_in_each_of_their_lines_once(tmp_path: Path):
+    shared = Shared({"channel": "Security", "size": 2**64, "sha1": "aa", "username": "x"})
+    rows = [
+        row(ticks=TICKS + number, shared=shared, own=own)
+        for number, own in enumerate(({}, {"path": "p"}, {"sha1_hash": "bb", "path": "q"}))
     ]
+    entries, _ = write(tmp_path, rows)
+    assert [entry["channel"] for entry in entries] == ["Security"] * 3
+    assert [(entry["size_text"], entry["username"]) for entry in entries] == [(str(2**64), "WS1\\test")] * 3
+    assert [entry["sha1_hash"] for entry in entries] == ["aa"] * 3
+    assert [entry.get("path") for entry in entries] == [None, "p", "q"]
+    assert all(line.count(b'"sha1_hash"') == 1 for line in (tmp_path / "case.jsonl").read_bytes().splitlines())
+
+
+def test_what_is_remembered_of_rows_is_bounded():
+    encoder = Encoder()
+    for number in range(2000):
+        encoder.encode(row(display_name=str(number)))
+    assert len(encoder._forms) <= 1024
 
 
 def test_what_is_absent_has_no_key(tmp_path: Path):
