@@ -54,6 +54,10 @@ servers-test: $(STAMP) ## every test with a real server, in whole amounts
 faults: $(STAMP) ## kill exports and ingests 1,000 times each at random (hours)
 	DEFENDER_EXPORTER_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -n auto tests/ingest/test_faults.py
 
+scale: $(STAMP) ## batches of 1,000 and 10,000 hosts, killed again and again
+	DEFENDER_EXPORTER_SCALE=1000 $(BIN)/python -m pytest tests/batch/test_faults.py
+	DEFENDER_EXPORTER_SCALE=10000 $(BIN)/python -m pytest tests/batch/test_faults.py
+
 bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
 	$(BIN)/python -m tests.benchmarks
 
@@ -63,4 +67,4 @@ lock: ## exact versions of everything, for CI and make
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench .fuzz dist
 
-.PHONY: help install demo test lint golden flips fuzz peers servers-test faults bench lock clean
+.PHONY: help install demo test lint golden flips fuzz peers servers-test faults scale bench lock clean

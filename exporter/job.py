@@ -189,13 +189,14 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
 
 
 def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:
-    """Only the files of these collectors. Hosts are named by all that is there, so that ids do not depend on the choice."""
+    """Only the files of these collectors. Names and time zones come from all that is there."""
     if not sources:
         return discovery
     hosts = (
         msgspec.structs.replace(
             host,
             files=tuple((name, file) for name, file in host.files if name in sources),
+            earlier_traces=tuple((name, file) for name, file in host.files if name == "etw" and name not in sources),
             missing=tuple(name for name in host.missing if name in sources),
         )
         for host in discovery.hosts

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -21,7 +21,7 @@ class CaseHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     evidence: list[str]
     name: str | None = None
-    utc_offset: str | None = None
+    utc_offset: str | int | None = None
 
 
 class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +32,8 @@ class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: list[str] = []
     sinks: list[str] = []
     sources: list[str] = []
+    keys: str | None = None
+    vss: Literal["none", "latest", "all"] | None = None
     state: str | None = None
     jobs: int | None = None
     runner: str | None = None

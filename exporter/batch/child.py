@@ -12,8 +12,8 @@ import msgspec
 
 from exporter.batch.work import Quiet, work
 
-OUTCOME, LAST, PROGRESS = b"o", b"l", b"p"
-"""What a message begins with: an outcome, the outcome after which this process ends, bytes read since the message before."""
+READY, OUTCOME, LAST, PROGRESS = b"r", b"o", b"l", b"p"
+"""What a message begins with: one that says no more, an outcome, the last outcome of this process, bytes read since the message before."""
 HOSTS_PER_PROCESS = 500
 LARGEST_MEMORY_MB = 1024
 _TELL_SECONDS = 0.25
@@ -44,6 +44,7 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
+        pipe.send_bytes(READY)
         for done in range(1, HOSTS_PER_PROCESS + 1):
             task = pipe.recv_bytes()
             silence = msgspec.msgpack.decode(task, type=_Silence).silence

@@ -33,7 +33,7 @@ class Hosts:
 
     def __iter__(self) -> Iterator[tuple[Item, Done | None, Outcome]]:
         for item in self._items:
-            done = self._store.current(item, self._settings)
+            done = self._store.current(item, self._settings, whole=False)
             yield item, done, done.outcome if done is not None else _missing(item)
 
 
@@ -83,7 +83,11 @@ def merge_letters(store: Store, hosts: Hosts, path: Path, *, force: bool) -> str
             if done is not None and done.letters is not None:
                 empty = False
                 file.write((store.folder / done.folder / done.letters.name).read_bytes())
-        return None if empty else file.commit()[0]
+        if not empty:
+            return file.commit()[0]
+        if force:
+            path.unlink(missing_ok=True)
+        return None
     except OSError as error:
         raise SinkUnavailable(f"dead letters cannot be read: {error.strerror}") from error
     finally:

@@ -5,23 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from exporter.batch.case_file import CaseFile, Lines, read_case
 from exporter.batch.plan import Row, items, matches
 from exporter.batch.task import Item
-from exporter.collectors import COLLECTORS
+from exporter.collectors import COLLECTORS, ReadingOptions
 from exporter.deliveries import slug
 from exporter.errors import ConfigurationError
 from exporter.sinks.targets import parse_target
 
 _OFFSET = re.compile(r"([+-])(\d\d):?([0-5]\d)", re.ASCII)
+_NO_VSS = "none"
+_COMMAND = "command:"
+_WIDEST_MINUTES = 14 * 60
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class Batch(ReadingOptions, frozen=True, kw_only=True):
     """A whole batch. `items` are its hosts, in order; `only` are the numbers (from 0) of those that are to be read now, None for all.
 
-    `silence` is in seconds. `work` is where hosts leave their parts: a folder that all processes see.
+    `results` is a path, or `-` for standard output.
+    `jobs` hosts are read at once. `silence` is in seconds. `work` is where hosts leave their parts: a folder that all processes see.
     """
 
     case: str
@@ -31,7 +33,6 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     work: Path
     sources: tuple[str, ...] = ()
     alerts: str = "incident"
-    jobs: int = 1
     runner: str = "local"
     silence: float = 600.0
     scheduler: str | None = None
@@ -48,7 +49,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     reproducible: bool = False
     manifest: Path | None = None
     dead_letters: Path | None = None
-    results: Path | None = None
+    results: str | None = None
     temporary: Path | None = None
 
 
@@ -68,6 +69,10 @@ def batch(path: Path | None, given: dict[str, Any]) -> Batch:
     state = given.pop("state") or base / (case.state or f"{slug(name)}.batch")
     plan = tuple(items(rows, base))
     only = given.pop("only")
+    if given.get("keys") is None and case.keys is not None:
+        given["keys"] = _keys(case.keys, base)
+    if case.vss is not None and given.get("vss", _NO_VSS) == _NO_VSS:
+        given["vss"] = case.vss
     return Batch(
         case=name,
         items=plan,
@@ -106,15 +111,19 @@ def _rows(case: CaseFile, lines: Lines, base: Path) -> list[Row]:
     return rows
 
 
-def _offset(text: str | None, place: str, lines: Lines) -> int | None:
-    """Minutes east of UTC."""
-    if text is None or text == "Z":
-        return None if text is None else 0
+def _offset(value: str | int | None, place: str, lines: Lines) -> int | None:
+    """Minutes east of UTC; `+10:00` without quotes is a number of minutes already, by the rules of YAML 1.1."""
+    if value is None:
+        return None
+    minutes = value if isinstance(value, int) else _minutes(value)
+    if minutes is None or abs(minutes) > _WIDEST_MINUTES:
+        raise lines.error(place, f"`{value}` is no offset from UTC: write +02:00 or -05:30")
+    return minutes
+
+
+def _minutes(text: str) -> int | None:
     found = _OFFSET.fullmatch(text)
-    if found is None or int(found[2]) > 14:
-        raise lines.error(place, f'`{text}` is not an offset: write it as "+01:00" or "-05:30"')
-    minutes = int(found[2]) * 60 + int(found[3])
-    return -minutes if found[1] == "-" else minutes
+    return None if found is None else (int(found[2]) * 60 + int(found[3])) * (-1 if found[1] == "-" else 1)
 
 
 def _target(text: str, base: Path, lines: Lines, number: int) -> str:
@@ -127,6 +136,12 @@ def _target(text: str, base: Path, lines: Lines, number: int) -> str:
         return text
     query = text.partition("?")[1:]
     return f"{target.name}:{base / target.path}{''.join(query)}"
+
+
+def _keys(text: str, base: Path) -> str:
+    """The reference of CASE.yaml, whose path is relative to it."""
+    command = _COMMAND if text.startswith(_COMMAND) else ""
+    return f"{command}{base / text.removeprefix(_COMMAND)}"
 
 
 def _sources(names: Sequence[str], lines: Lines) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ import glob
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,9 +15,10 @@ from exporter.collectors import COLLECTORS
 from exporter.collectors.guard import load
 from exporter.errors import EvidenceError, SourceGone
 from exporter.evidence.patience import Patience
-from exporter.evidence.share import look
+from exporter.evidence.share import Collection, Unlisted, look
 
 _PATIENCE_SECONDS = 60.0
+_T = TypeVar("_T")
 
 
 class Row(NamedTuple):
@@ -64,11 +65,22 @@ def looked_at(plan: Sequence[Item]) -> list[Item]:
         patience.close()
 
 
+class _Direct(Patience):
+    """For calls that are a part of one for which somebody has patience."""
+
+    def call(self, function: Callable[..., _T], *arguments: Any, seconds: float | None = None) -> _T:
+        return function(*arguments)
+
+
+def _listed(path: Path, tails: Sequence[str]) -> list[Collection | Unlisted]:
+    return list(look(path, tails, _Direct(0)))
+
+
 def _looked_at(item: Item, tails: Sequence[str], patience: Patience) -> Item:
     size, digest = 0, hashlib.blake2b(digest_size=16)
     for path in item.evidence:
         try:
-            for found in look(Path(path), tails, patience):
+            for found in patience.call(_listed, Path(path), tails):
                 size += getattr(found, "size", 0)
                 digest.update(f"{found.name}\0{getattr(found, 'signature', b'').hex()}\n".encode("utf-8", "surrogatepass"))
         except (EvidenceError, SourceGone) as error:

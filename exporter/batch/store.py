@@ -8,7 +8,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -66,7 +66,7 @@ class Store:
 
     def manifest(self, identity: str) -> Path:
         """Where the manifest of an item is."""
-        return self.folder / "hosts" / identity[:_SHARD] / f"{identity}.json"
+        return self.folder / f"hosts/{identity[:_SHARD]}/{identity}.json"
 
     def attempt(self, identity: str) -> Path:
         """A new folder for the parts of an item."""
@@ -119,17 +119,17 @@ class Store:
         """The report in the manifest of an item."""
         return msgspec.json.decode(self.manifest(identity).read_bytes(), type=Done).report
 
-    def current(self, item: Item, settings: str) -> Done | None:
-        """The manifest of an item, if it is of this version, these settings and this input, and its parts are whole."""
+    def current(self, item: Item, settings: str, *, whole: bool = True) -> Done | None:
+        """The manifest of an item, if it is of this version, these settings and this input, and, when asked, its parts are `whole`."""
         done = self.read(item.id)
         if done is None or (done.version, done.settings, done.input) != (__version__, settings, item.input):
             return None
-        return done if self._is_whole(done) else None
+        return done if not whole or self._is_whole(done) else None
 
     def _is_whole(self, done: Done) -> bool:
         try:
             parts = filter(None, (*done.parts, done.letters))
-            return all((self.folder / done.folder / part.name).stat().st_size == part.size for part in parts)
+            return all((self.folder / f"{done.folder}/{part.name}").stat().st_size == part.size for part in parts)
         except OSError:
             return False
 
@@ -144,9 +144,8 @@ class Store:
             for identity in identities:
                 self.manifest(identity).unlink(missing_ok=True)
 
-    def tidy(self, identities: Iterable[str]) -> None:
-        """Remove parts that no manifest of these items names."""
-        kept = {done.folder for identity in identities if (done := self.read(identity)) is not None}
+    def tidy(self, kept: Container[str]) -> None:
+        """Remove parts but for these folders."""
         for folder in self._folders():
             if folder.relative_to(self.folder).as_posix() not in kept:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -91,7 +91,7 @@ def _read(task: Task, progress: Progress) -> Outcome:
     folder = store.attempt(task.item.id)
     kept = False
     try:
-        parts = _Parts(folder, task.job.to)
+        parts = _Parts(folder, task.job.to, progress)
         job = msgspec.structs.replace(task.job, dead_letters=folder / LETTERS, manifest=folder / "manifest" if task.hashed else None)
         report = run_job(job, progress, Means(opener=parts.open, mapper=_mapper(job.case, job.alerts, task.now)))
         if report.stopped:
@@ -123,15 +123,22 @@ _KEPT = ("hosts", "sources", "sinks", "dead_letters", "unbalanced")
 class _Parts:
     """The parts of one host, in the order of the targets."""
 
-    def __init__(self, folder: Path, to: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, to: tuple[str, ...], progress: Progress) -> None:
         self._folder = folder
+        self._progress = progress
         self._targets = [parse_target(text) for text in to]
         self._sinks: dict[int, Sink] = {}
 
     def open(self, target: SinkTarget, settings: SinkSettings) -> Sink:
         number = self._targets.index(target)
+        settings = msgspec.structs.replace(settings, sleep=self._sleep)
         self._sinks[number] = sink = open_part(target, self._folder / str(number), settings)
         return sink
+
+    def _sleep(self, seconds: float) -> None:
+        """Waiting for a server is a sign of life."""
+        self._progress.advance(0)
+        time.sleep(seconds)
 
     def saved(self) -> Iterator[Part | None]:
         for number, target in enumerate(self._targets):

@@ -52,23 +52,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--dry-run", is_flag=True, help="Say what would be read, with sizes, and do nothing.")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    type=click.Path(dir_okay=False, allow_dash=True),
     help="A line of JSON for each host; `-` shows them as they come.",
 )
 @click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Write what was read and written, with hashes, as JSON.")
 @click.option(
     "--dead-letters", type=click.Path(path_type=Path, dir_okay=False), help="Where losses are explained; default: beside the first output."
 )
-@click.option(
-    "--alerts",
-    type=click.Choice(["incident", "detection", "none"]),
-    default="incident",
-    show_default=True,
-    help="Which documents get event.kind `alert`: incidents, detections too, or none.",
-)
-@click.option("--temporary", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder for sorting large timelines.")
+@options.host_reading
+@options.delivering
 @click.option("--force", is_flag=True, help="Replace existing output files, and begin anew.")
-@click.option("--reproducible", is_flag=True, help="Leave out what differs between two runs (event.ingested).")
 @click.option("--allow-dead", is_flag=True, help="Exit 0 even when hosts failed or are incomplete.")
 @click.option("--progress", type=click.Choice(["auto", "json", "none"]), default="auto", show_default=True, help="How to tell progress.")
 def batch(case_file: Path | None, progress: str, allow_dead: bool, dry_run: bool, **values: object) -> int:

@@ -2,22 +2,19 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
-import msgspec
 
 from exporter.batch.options import Batch, batch
 from exporter.batch.plan import looked_at
 from exporter.batch.run import run_batch
-from exporter.batch.task import Outcome
 from exporter.batch.totals import BatchReport
 from exporter.cli import batch_progress, exit_codes
 from exporter.report.summary import sink_lines
-from exporter.text import json_visible, printable
+from exporter.text import printable
 
 _TERMINATED = 128 + 15
 
@@ -42,8 +39,7 @@ def run_and_report(case_file: Path | None, values: dict[str, Any], progress: str
     chosen = _batch(case_file, values)
     teller = batch_progress.make(progress)
     try:
-        with _results(chosen.results) as tell:
-            report = _terminable(lambda: run_batch(chosen, teller, tell))
+        report = _terminable(lambda: run_batch(chosen, teller))
     except _Terminated:
         click.echo("terminated; --resume goes on from here", err=True)
         return _TERMINATED
@@ -72,28 +68,6 @@ def _terminable(run: Callable[[], BatchReport]) -> BatchReport:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise _Terminated
-
-
-@contextmanager
-def _results(path: Path | None) -> Iterator[Callable[[Outcome], None]]:
-    """Where a line for each host goes as it comes; a file is continued."""
-    if path is None:
-        yield _unheard
-        return
-    if str(path) == "-":
-        yield lambda outcome: print(line(outcome), flush=True)  # noqa: T201 (this is the output)
-        return
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        yield lambda outcome: print(line(outcome), file=file, flush=True)
-
-
-def _unheard(outcome: Outcome) -> None:
-    """Nobody asked."""
-
-
-def line(outcome: Outcome) -> str:
-    """An outcome as JSON, inert in a terminal."""
-    return json_visible(msgspec.json.encode(outcome).decode())
 
 
 def summary(report: BatchReport) -> Iterator[str]:

@@ -105,7 +105,7 @@ def _all(options: Sequence[Callable[[_Command], _Command]]) -> Callable[[_Comman
     return add
 
 
-reading = _all(
+host_reading: Callable[[_Command], _Command] = _all(
     [
         click.option(
             "--evtx-engine", type=click.Choice(["evtx", "python-evtx"]), default="evtx", show_default=True, help="Who decodes event logs."
@@ -122,10 +122,16 @@ reading = _all(
         vss("none"),
         verify_image,
         keys,
+    ]
+)
+"""How the files of a host are read: `ReadingOptions` in `exporter.collectors`."""
+reading: Callable[[_Command], _Command] = _all(
+    [
+        host_reading,
         click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that decode large event logs."),
     ]
 )
-"""How files are read: `ReadingOptions` in `exporter.collectors`."""
+"""The same, by one process or more."""
 delivering = _all(
     [
         click.option(

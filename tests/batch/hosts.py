@@ -85,3 +85,11 @@ def _dead_link(share: Path, name: str) -> None:
 
 
 WAYS: tuple[Callable[[Path, str], None], ...] = (_garbage_archive, _cut_archive, _broken_log, _broken_entries, _nothing, _dead_link)
+
+
+def write_bombs(share: Path, marks: Path) -> None:
+    """Three hosts whose files `tests.batch.bombs` knows."""
+    for name in ("crash", "hang", "once"):
+        folder = share / f"X-{name.upper()}"
+        folder.mkdir()
+        (folder / f"{name}.bomb").write_text(str(marks / f"{name}.mark"), "utf-8")

@@ -1,68 +1,23 @@
-"""A batch writes what an export of the same evidence writes, whatever happens to a host, to a process or to itself."""
+"""A batch writes what an export of the same evidence writes, whatever the number of processes; every host is told."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from exporter.batch import store
 from exporter.cli import exit_codes
-from tests.batch.hosts import BREAK_EVERY, write_hosts, write_models
-from tests.cli.run import command, start
+from tests.batch.conftest import HOSTS
+from tests.batch.hosts import BREAK_EVERY
+from tests.batch.runs import batch, outputs, results, run, told
+from tests.cli.run import invoke
 from tests.line import FILES, Exported, export, objects
 
-HOSTS = 60
 BROKEN = HOSTS // BREAK_EVERY
 
 
-@pytest.fixture(scope="session")
-def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Collections of many hosts, every twentieth broken."""
-    folder = tmp_path_factory.mktemp("share")
-    write_models(folder / "models")
-    write_hosts(folder / "hosts", folder / "models", HOSTS)
-    return folder / "hosts"
-
-
-@pytest.fixture(scope="session")
-def exported(share: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """What one `export` makes of the hosts that can be opened."""
-    good = [path for path in sorted(share.iterdir()) if path.is_dir() or path.exists()]
-    return export(good, tmp_path_factory.mktemp("exported"), reproducible=True)
-
-
-def targets(folder: Path) -> list[str]:
-    return [part for name, file in FILES.items() for part in ("--to", f"{name}:{folder / file}")]
-
-
-def arguments(share: Path, folder: Path, *more: object) -> list[object]:
-    folder.mkdir(parents=True, exist_ok=True)
-    given = ("--evidence", share / "*", "--case", "T1", "--state", folder / "state", "--reproducible", *targets(folder))
-    return ["batch", *given, *more]
-
-
-def run(share: Path, folder: Path, *more: object) -> tuple[int, str, str]:
-    """A batch as a process of its own: code, output, talk."""
-    process = start(command(*arguments(share, folder, *more)), folder.parent)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out.decode(), err.decode()
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    return {file: (folder / file).read_bytes() for file in FILES.values()}
-
-
-def told(documents: list[dict[str, Any]]) -> list[str]:
-    """The documents in one order, without the time of those that have none of their own."""
-    return sorted(json.dumps(one | ({"@timestamp": 0} if one["event"]["kind"] == "pipeline_error" else {})) for one in documents)
-
-
-def results(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def test_two_processes_write_the_same_bytes_as_one_and_as_an_export(share: Path, exported: Exported, tmp_path: Path) -> None:
-    code, out, err = run(share, tmp_path / "two", "--jobs", 2, "--results", "-")
+    code, out, err = run(share, tmp_path / "two", "--jobs", 2, "--results", "-", "--manifest", tmp_path / "run.json")
     assert code == exit_codes.DAMAGED, err
     assert run(share, tmp_path / "one", "--jobs", 1)[0] == exit_codes.DAMAGED
     assert outputs(tmp_path / "two") == outputs(tmp_path / "one")
@@ -73,14 +28,123 @@ def test_two_processes_write_the_same_bytes_as_one_and_as_an_export(share: Path,
     assert len(lines) == HOSTS
     assert sum(line["state"] == "complete" for line in lines) == HOSTS - BROKEN
     assert all(line["reasons"] for line in lines if line["state"] != "complete")
+    _check_manifest(json.loads((tmp_path / "run.json").read_text("utf-8")), exported)
 
 
-def test_a_batch_that_is_complete_is_not_done_again(share: Path, tmp_path: Path) -> None:
+def _check_manifest(manifest: dict, exported: Exported) -> None:
+    assert len(manifest["hosts"]) == HOSTS
+    assert manifest["states"]["complete"] == HOSTS - BROKEN
+    complete = [host for host in manifest["hosts"] if host["outcome"]["state"] == "complete"]
+    files = [file for host in manifest["hosts"] if host["report"] for file in host["report"].get("sources", ())]
+    assert len(files) == len(exported.report.files)
+    assert all(file["sha256"] for host in complete for file in host["report"]["sources"])
+    for total, sink in zip(manifest["sinks"], exported.report.sinks, strict=True):
+        assert total["counts"]["written"] == sink.counts.written
+        assert total["counts"]["rows"] == sink.counts.rows
+    sums = manifest["sums"]
+    assert sums["seen"] == sums["emitted"] + sums["rejected"] + sums["unparsed"] == sum(f.counts.seen for f in exported.report.files)
+
+
+def test_a_batch_that_is_complete_is_not_done_again(few: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert run(share, folder, "--jobs", 2)[0] == exit_codes.DAMAGED
+    assert run(few, folder, "--jobs", 2)[0] == exit_codes.COMPLETE
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
-    code, out, err = run(share, folder, "--resume", "--results", "-")
-    assert (code, out) == (exit_codes.DAMAGED, "")
+    code, out, err = run(few, folder, "--resume", "--results", "-")
+    assert (code, out) == (exit_codes.COMPLETE, "")
     assert "Nothing was left to do" in err
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()} == before
-    assert run(share, folder)[0] == exit_codes.CONFIGURATION
+    assert run(few, folder)[0] == exit_codes.CONFIGURATION
+
+
+@pytest.fixture
+def own(models: Path, tmp_path: Path) -> Path:
+    """Four hosts that a test may change."""
+    from tests.batch.hosts import write_hosts
+
+    folder = tmp_path / "own"
+    write_hosts(folder, models, 4)
+    return folder
+
+
+def here(capsys: pytest.CaptureFixture[str], share: Path, folder: Path, *more: object) -> tuple[int, list[str], str]:
+    """A batch in this process: code, hosts that were read, talk."""
+    said = invoke(capsys, *batch(share, folder, "--results", "-", *more)[3:])
+    return said.code, sorted(line["host"] for line in results(said.out)), said.err
+
+
+def test_only_hosts_that_have_changed_are_read_again(capsys, own: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert here(capsys, own, folder)[:2] == (0, ["HOST-0000", "HOST-0001", "HOST-0002", "HOST-0003.zip"])
+    log = min((own / "HOST-0001").glob("**/MPLog-*.log"))
+    data = log.read_bytes()
+    log.write_bytes(data + data[2:])
+    assert here(capsys, own, folder, "--resume")[:2] == (0, ["HOST-0001"])
+    assert here(capsys, own, folder, "--resume")[:2] == (0, [])
+    again = export(sorted(own.iterdir()), tmp_path / "again", reproducible=True)
+    assert (folder / FILES["l2tcsv"]).read_bytes() == (again.folder / FILES["l2tcsv"]).read_bytes()
+
+
+def test_what_another_version_has_read_is_read_again(capsys, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    assert here(capsys, own, folder)[0] == 0
+    before = outputs(folder)
+    for manifest in (folder / "state/work/hosts").glob("*/*.json"):
+        manifest.write_text(manifest.read_text("utf-8").replace(f'"version":"{store.__version__}"', '"version":"0.0.9"', 1), "utf-8")
+    code, hosts, _ = here(capsys, own, folder, "--resume")
+    assert (code, len(hosts)) == (0, 4)
+    assert outputs(folder) == before
+
+
+def test_a_manifest_that_is_damaged_or_whose_parts_are_gone_counts_for_nothing(capsys, own: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    here(capsys, own, folder)
+    before = outputs(folder)
+    first, second, *_ = sorted((folder / "state/work/hosts").glob("*/*.json"))
+    first.write_bytes(first.read_bytes()[:40])
+    parts = folder / "state/work" / json.loads(second.read_bytes())["folder"]
+    (parts / "0").write_bytes((parts / "0").read_bytes()[:-1])
+    code, hosts, _ = here(capsys, own, folder, "--resume")
+    assert (code, len(hosts)) == (0, 2)
+    assert outputs(folder) == before
+
+
+def test_failed_and_incomplete_hosts_are_read_again_when_asked(capsys, own: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    path = own / "HOST-0003.zip"
+    data = path.read_bytes()
+    path.unlink()
+    path.symlink_to(tmp_path / "away.zip")
+    assert here(capsys, own, folder)[0] == exit_codes.DAMAGED
+    (letter,) = objects(folder / "dead-letters.ndjson")
+    assert (letter["stage"], letter["host"]) == ("batch", "HOST-0003.zip")
+    assert here(capsys, own, folder, "--resume")[:2] == (exit_codes.DAMAGED, [])
+    assert here(capsys, own, folder, "--retry-failed")[:2] == (exit_codes.DAMAGED, ["HOST-0003.zip"])
+    path.unlink()
+    path.write_bytes(data)
+    assert here(capsys, own, folder, "--resume")[:2] == (exit_codes.COMPLETE, ["HOST-0003.zip"])
+    assert not (folder / "dead-letters.ndjson").exists()
+    assert (folder / FILES["l2tcsv"]).read_bytes() == (export(sorted(own.iterdir()), tmp_path / "e").folder / FILES["l2tcsv"]).read_bytes()
+
+
+def test_hosts_one_by_one_and_a_merge_are_a_batch(capsys, own: Path, tmp_path: Path) -> None:
+    assert here(capsys, own, tmp_path / "whole")[0] == 0
+    folder = tmp_path / "out"
+    assert here(capsys, own, folder, "--only", "HOST-0002", "--only", 1)[:2] == (0, ["HOST-0000", "HOST-0002"])
+    assert not outputs(folder)
+    code, hosts, err = here(capsys, own, folder, "--merge")
+    assert (code, hosts) == (exit_codes.DAMAGED, [])
+    assert "MISSING HOST-0001: it was not read yet" in err
+    assert here(capsys, own, folder, "--only", 2)[:2] == (0, ["HOST-0001"])
+    assert here(capsys, own, folder, "--only", "HOST-0003.zip")[0] == 0
+    assert here(capsys, own, folder, "--merge")[:2] == (0, [])
+    assert outputs(folder) == outputs(tmp_path / "whole")
+    assert here(capsys, own, folder, "--only", "HOST-9")[0] == exit_codes.CONFIGURATION
+
+
+def test_a_dry_run_lists_hosts_and_sizes_and_leaves_nothing(capsys, own: Path, tmp_path: Path) -> None:
+    said = invoke(capsys, *batch(own, tmp_path / "out", "--dry-run")[3:])
+    assert said.code == 0
+    size = sum(path.stat().st_size for path in own.rglob("*") if path.is_file())
+    assert f"4 host(s), {size:,} bytes" in said.out
+    assert "HOST-0003.zip" in said.out
+    assert list((tmp_path / "out").iterdir()) == []

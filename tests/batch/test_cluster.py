@@ -18,7 +18,7 @@ from exporter import __version__
 from exporter.batch.cluster import work_elsewhere
 from exporter.cli import exit_codes
 from tests.batch.hosts import write_hosts, write_models
-from tests.batch.test_batch import outputs, results, targets
+from tests.batch.runs import outputs, results, targets
 from tests.cli.run import ENVIRONMENT, command
 from tests.servers.certificates import Authority
 

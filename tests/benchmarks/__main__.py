@@ -46,9 +46,10 @@ def show(job: Job, figures: dict[str, Figures]) -> None:
 
 
 def line(figures: Figures, records: int) -> str:
-    """CPU per record, CPU seconds, memory."""
+    """CPU per record, CPU and wall seconds, memory."""
     memory = f"{figures.memory_mb:6.1f} MB" if figures.memory_mb is not None else "         "
-    return f"{figures.cpu / records * 1e6:9.2f} µs/record  cpu {figures.cpu:7.3f} s (least {figures.least:7.3f})  {memory}"
+    seconds = f"cpu {figures.cpu:7.3f} s (least {figures.least:7.3f})  wall {figures.wall:7.3f} s"
+    return f"{figures.cpu / records * 1e6:9.2f} µs/record  {seconds}  {memory}"
 
 
 if __name__ == "__main__":

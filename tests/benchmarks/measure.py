@@ -30,6 +30,11 @@ class Figures(msgspec.Struct, frozen=True):
         return statistics.median(sample.cpu for sample in self.samples)
 
     @property
+    def wall(self) -> float:
+        """Median seconds by the clock."""
+        return statistics.median(sample.wall for sample in self.samples)
+
+    @property
     def least(self) -> float:
         """The least CPU seconds seen."""
         return min(sample.cpu for sample in self.samples)
