@@ -300,10 +300,11 @@ def iso_ticks(text: str) -> tuple[int, int]:
     if text[19:20] != "." or text[-1:] != "Z" or not digits.isdecimal() or digits >= "6" or not 2 < len(digits) <= 11:
         return times.from_iso(text)
     known = len(fraction)
-    return _MINUTES[text[:17]] + int(digits) * 10**7 // 10**known, min(known, 7)
+    return _DAYS[text[:11]] + _CLOCKS[text[11:17]] + int(digits) * 10**7 // 10**known, min(known, 7)
 
 
-_MINUTES = Known(lambda text: times.from_iso(f"{text}00Z")[0], 4096)
+_DAYS = Known(lambda text: times.from_iso(f"{text}00:00:00Z")[0], 4096)
+_CLOCKS = Known(lambda text: times.from_iso(f"1970-01-01T{text}00Z")[0] - times.UNIX_EPOCH, 1440)
 
 
 def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
@@ -313,7 +314,7 @@ def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
         # what nearly every record has: six digits that agree with the header
         digits = text[17:19] + text[20:26]
         usual = text[26:] == "Z" and text[19] == "." and digits.isdecimal()
-        if usual and _MINUTES[text[:17]] + int(digits) * 10 == header_time - header_time % 10:
+        if usual and _DAYS[text[:11]] + _CLOCKS[text[11:17]] + int(digits) * 10 == header_time - header_time % 10:
             return header_time, 7
         ticks, known = iso_ticks(text)
     except (ValueError, OverflowError):

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
-from exporter.mapping.fragments import LONG_MAX, LONG_MIN, Kept, fields_json, object_json, with_raw
+from exporter.mapping.fragments import LONG_MAX, LONG_MIN, Kept, event_data_json, fields_json, with_raw
 from exporter.mapping.references import Run, expression
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
@@ -50,7 +50,7 @@ class Compiler:
     def __init__(self, values: Mapping[str, ValueTable], fields: Mapping[str, EcsField], run: Run) -> None:
         self.fields = fields
         self._run = run
-        self._scope: dict[str, Any] = {function.__name__: function for function in (iso, usable, fields_json, object_json, with_raw)}
+        self._scope: dict[str, Any] = {function.__name__: function for function in (iso, usable, fields_json, event_data_json, with_raw)}
         self._scope.update({f"via_{name}": call for name, call in TRANSFORMS.items()})
         self._values = values
 
@@ -74,9 +74,9 @@ class Compiler:
         source = "\n".join(lines)
         scope = {**self._scope, **self._tables(mapping), "message": message}
         exec(compile(source, f"<mapping of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
-        for name, first in writer.kept.items():
-            kept = Kept(scope[name], first=first)
-            scope.update({f"known_{name}": kept.get, f"learn_{name}": kept.learn})
+        for group, runs in writer.kept.items():
+            kept = Kept([(scope[name], first) for name, first in runs])
+            scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
         names = ("document", "attributes", "shared", "shared_key", "message_fields")
         return CompiledKind(**{name: scope[name] for name in names}, source=source)
 

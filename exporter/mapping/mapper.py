@@ -12,7 +12,7 @@ from exporter.mapping.references import Moment, Run
 from exporter.mapping.rows import RowMaker
 from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
 from exporter.records import Messages, Payload, Record, Row, Verdict, event_id
-from exporter.times import iso, usable
+from exporter.times import UNIX_EPOCH, USABLE_END, iso, usable
 
 _ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
 """Which `alert` words of the mappings become `event.kind: alert` (sink-contracts E7)."""
@@ -29,6 +29,7 @@ class Kind:
         self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
         self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
         self.row_maker = RowMaker(mapping, self.compiled, self.plaso)
+        self.document = self.compiled.document
 
 
 class _Kinds(dict[str, Kind]):
@@ -77,6 +78,8 @@ def with_kind(mapping: RecordMapping, alerts: str) -> RecordMapping:
 class MappedRecord:
     """See `exporter.records.Mapped`."""
 
+    __slots__ = ("_kind", "_mapper", "_moment", "id", "record")
+
     def __init__(self, mapper: Mapper, kind: Kind, record: Record) -> None:
         self._mapper = mapper
         self._kind = kind
@@ -96,19 +99,17 @@ class MappedRecord:
         tags = _tags(record)
         for attribute, digits, digits_attribute in self._kind.times:
             ticks = getattr(payload, attribute)
-            if usable(ticks):
+            if ticks is not None and UNIX_EPOCH <= ticks < USABLE_END:
                 text = iso(ticks, getattr(payload, digits_attribute) if digits_attribute else digits)
-                return Moment(id=self.id, text=text, basis="record", tags=tags, attribute=attribute)
+                return Moment(self.id, text, "record", tags, attribute)
         modified = record.source.modified_at
         if modified is not None and usable(modified):
-            return Moment(
-                id=self.id, text=iso(modified), basis="source_mtime", tags=(*tags, "no_event_time"), attribute="source.modified_at"
-            )
-        return Moment(id=self.id, text=iso(self._mapper.run.now), basis="ingest", tags=(*tags, "no_event_time"))
+            return Moment(self.id, iso(modified), "source_mtime", (*tags, "no_event_time"), "source.modified_at")
+        return Moment(self.id, iso(self._mapper.run.now), "ingest", (*tags, "no_event_time"))
 
     def document(self) -> bytes:
         """The ECS document; ends in `}}` (see `exporter.records.Mapped.document`)."""
-        return self._kind.compiled.document(self.record, self.record.payload, self.moment)
+        return self._kind.document(self.record, self.record.payload, self._moment or self.moment)
 
     def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """One row for each distinct usable time (C3)."""

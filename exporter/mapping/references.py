@@ -19,7 +19,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     now: int
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """A record's primary time as text, its `basis` (`record`, `source_mtime`, `ingest`) and attribute, the document's id and tags."""
 
     id: str

@@ -11,7 +11,8 @@ from exporter.sinks.ingested import END, ending
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 
-_BATCH_BYTES = 1 << 18
+_BATCH_BYTES = 1 << 16
+"""Larger ones are given back to the system and asked for again, page by page, which costs more than all else here."""
 
 
 class EcsSink:
@@ -82,6 +83,7 @@ class EcsSink:
         if not self._batch:
             return
         end = ending(None if self._settings.reproducible else self._settings.clock()) + b"\n"
-        self._output.write(end.join(self._batch) + end)
+        self._batch.append(b"")
+        self._output.write(end.join(self._batch))
         self._batch.clear()
         self._size = 0

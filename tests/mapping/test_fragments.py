@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.kinds import KINDS
-from exporter.mapping.fragments import Kept, cleaned, cleaned_attributes, fields_json, object_json, with_raw
+from exporter.mapping.fragments import Kept, cleaned, cleaned_attributes, event_data_json, fields_json, with_raw
 from exporter.mapping.mapper import Mapper
+from exporter.mapping.transforms.events import event_data
 from exporter.records import Record
 from tests.strategies import records
 
@@ -41,13 +42,21 @@ def altered(made: Record, other: Record) -> Iterator[Record]:
 
 def test_a_kept_piece_is_made_once_for_each_key_and_the_number_of_pieces_is_bounded() -> None:
     made = []
-    kept = Kept(lambda record, payload, moment, raw: made.append(record) or {"a": record})
+    kept = Kept([(lambda record, payload, moment, raw: made.append(record) or {"a": record}, False)])
     for number in [1, 2, 1, *range(1000)]:
         key = (number,)
         found = kept.get(key)
-        assert (found or kept.learn(key, number, None, None, {})) == b',"a":%d' % number
+        assert (found or kept.learn(key, number, None, None, {})) == (b',"a":%d' % number,)
     assert made[:3] == [1, 2, 0]
     assert sum(kept.get((number,)) is not None for number in range(1000)) <= 256
+
+
+def test_pieces_are_kept_together_unless_they_are_long() -> None:
+    kept = Kept([(lambda record, *_: {"a": record}, True), (lambda record, *_: {"b": record}, False)])
+    for text in ("x", "x" * 10_000):
+        assert kept.learn((text,), text, None, None, {}) == (f'"a":"{text}"'.encode(), f',"b":"{text}"'.encode())
+    assert kept.get(("x",)) is not None
+    assert kept.get(("x" * 10_000,)) is None
 
 
 def test_a_piece_with_something_unusable_is_told_each_time() -> None:
@@ -55,11 +64,11 @@ def test_a_piece_with_something_unusable_is_told_each_time() -> None:
         raw["at"] = "0"
         return {}
 
-    kept = Kept(make)
+    kept = Kept([(make, False)])
     for _ in range(2):
         raw: dict[str, str] = {}
         assert kept.get((1,)) is None
-        assert kept.learn((1,), None, None, None, raw) == b""
+        assert kept.learn((1,), None, None, None, raw) == (b"",)
         assert raw == {"at": "0"}
 
 
@@ -78,8 +87,9 @@ def test_pieces_are_clean(fields: dict[str, object], text: bytes) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters() | st.sampled_from("\0\ud800-"), max_size=3)))
-def test_event_data_is_written_as_any_other_fields_are(values: dict[str, str]) -> None:
-    assert object_json("event_data", values) == fields_json({"event_data": values}) or values == {}
+def test_event_data_is_written_as_any_other_fields_are(data: dict[str, str]) -> None:
+    values = event_data(data)
+    assert event_data_json("event_data", values, "".join(values.values())) == (fields_json({"event_data": values}) or b',"event_data":{}')
 
 
 def test_what_is_not_usable_stands_below_raw_and_event_stays_last() -> None:

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import compress
 from typing import Any
+
+from exporter.text import clean
 
 ALIASES = ("SourceName", "ThreatName", "ProcessName", "NewValue", "OldValue")
 """Names that the index template gives to fields of other names; a document that writes to an alias is refused (measured)."""
@@ -17,7 +20,8 @@ def event_data(data: Mapping[str, str]) -> dict[str, str]:
     >>> event_data({"Threat Name": "x", "Unused": ""})
     {'Threat_Name': 'x'}
     """
-    return {key: value for key, value in zip(_field_names(tuple(data)), data.values(), strict=True) if value}
+    values = (*data.values(),)
+    return dict(compress(zip(_field_names((*data,)), values, strict=True), values))
 
 
 def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str] | None:
@@ -44,7 +48,7 @@ def _field_names(names: tuple[str, ...]) -> tuple[str, ...]:
     seen = dict.fromkeys(ALIASES, 1)
     result = []
     for name in names:
-        field = name.replace(" ", "_").replace(".", "_")
+        field = clean(name.replace(" ", "_").replace(".", "_"))
         field = field if field.strip() else "Data"
         seen[field] = number = seen.get(field, 0) + 1
         result.append(field if number == 1 else f"{field}_{number}")
