@@ -1,5 +1,6 @@
 """Options that several commands share, and where their values come from: option, environment, configuration file, default."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,13 +21,17 @@ _NOT_IN_FILE = frozenset(("config", "help"))
 
 
 def from_file(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
-    """Callback of `--config`: its table for this command becomes the defaults."""
+    """Callback of `--config`: its table for this command becomes the defaults, its secrets stand in for variables that are not set."""
     if value is None or ctx.command.name is None:
         return
     root = ctx.find_root().command
     commands = [command for name in TABLES if isinstance(root, click.Group) and (command := root.get_command(ctx, name))]
-    known = {command.name or "": names(command) for command in (*commands, ctx.command)}
-    table: dict[str, Any] = read_config(value, known).get(ctx.command.name, {})
+    own = [ctx.command] if ctx.command.name in TABLES else []
+    known = {command.name or "": names(command) for command in (*commands, *own)}
+    tables, secrets = read_config(value, known)
+    for name, secret in secrets.items():
+        os.environ.setdefault(name, secret)
+    table: dict[str, Any] = tables.get(ctx.command.name, {})
     ctx.default_map = {**(ctx.default_map or {}), **{key.replace("-", "_"): item for key, item in table.items()}}
 
 
@@ -43,7 +48,7 @@ config = click.option(
     is_eager=True,
     expose_value=False,
     callback=from_file,
-    help="TOML file with a table per command; see config/exporter.example.toml.",
+    help="TOML file with a table per command, and secrets of sinks; see config/exporter.example.toml.",
 )
 evidence = click.argument("evidence", nargs=-1, required=True, type=click.Path(exists=True))
 host = click.option("--host", help="Host name, where the evidence does not say it or says it wrongly.")

@@ -10,6 +10,7 @@ from exporter.text import printable
 
 @click.command(context_settings={"auto_envvar_prefix": f"{options.ENVIRONMENT}_REPLAY"})
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.config
 @click.option(
     "--to", required=True, metavar="SINK:URL", help="elasticsearch:https://host:9200 or opensearch:...; the index is that of each line."
 )

@@ -6,6 +6,7 @@ from exporter.cli import exit_codes, options
 
 
 @click.command(context_settings={"auto_envvar_prefix": f"{options.ENVIRONMENT}_SETUP"})
+@options.config
 @click.option(
     "--to", required=True, metavar="SINK:URL", help="The server, with the options that `export` takes: elasticsearch:https://host:9200."
 )
