@@ -17,9 +17,9 @@ def run_and_report(job: Job, progress_kind: str, *, allow_dead: bool) -> int:
     """The exit code. The summary goes to standard error: standard output belongs to sinks."""
     report = _run(job, progress_kind)
     code = exit_code(report, allow_dead=allow_dead)
+    click.echo(summary(report), err=True)
     if job.manifest is not None and not report.finished_before:
         write_manifest(job.manifest, report, job, code, force=job.force or job.resume)
-    click.echo(summary(report), err=True)
     return code
 
 

@@ -1,5 +1,6 @@
 """Held records, encoded: in memory up to a budget, beyond it in a temporary file that its last reader removes."""
 
+import contextlib
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 
 from exporter.correlator.keys import JOINABLE
+from exporter.errors import SinkUnavailable
 from exporter.records import Payload, Record
 
 MEMORY_BYTES = 1 << 20
@@ -30,20 +32,33 @@ class Spool:
         self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes, dir=str(folder) if folder else None)  # noqa: SIM115
 
     def add(self, record: Record) -> None:
-        """Keep a record."""
-        self._file.write(packed(record))
+        """Keep a record. Raises SinkUnavailable when the disk is full."""
+        data = packed(record)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _no_room(error) from error
 
     def records(self) -> Iterator[Record]:
         """Every record, once; the spool is empty and closed afterwards."""
-        with self._file as file:
-            file.seek(0)
+        file = self._file
+        with contextlib.closing(self):
+            try:
+                file.seek(0)
+            except OSError as error:
+                raise _no_room(error) from error
             while head := file.read(_HEAD.size):
                 _, first, second = _HEAD.unpack(head)
                 yield unpacked(head + file.read(first + second))
 
     def close(self) -> None:
         """Drop what is held."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _no_room(error: OSError) -> SinkUnavailable:
+    return SinkUnavailable(f"no room for temporary files: {error.strerror}")
 
 
 def packed(record: Record) -> bytes:

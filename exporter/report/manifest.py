@@ -1,6 +1,5 @@
 """The run manifest: tool, arguments, every evidence file with its hash, every count; as JSON that a court can read."""
 
-import os
 import platform
 import sys
 from pathlib import Path
@@ -9,23 +8,23 @@ from typing import Any
 import msgspec
 
 from exporter import __version__
-from exporter.errors import ConfigurationError
+from exporter.errors import SinkError
 from exporter.report.run import RunReport
+from exporter.sinks.atomic import PartFile
 from exporter.sinks.targets import wall_clock
 from exporter.times import iso
 
 
 def write_manifest(path: Path, report: RunReport, arguments: msgspec.Struct, exit_code: int, *, force: bool) -> None:
-    """Write the manifest by rename; raises ConfigurationError when it exists and `force` is not given."""
-    if path.exists() and not force:
-        raise ConfigurationError(f"`{path}` exists; use --force to replace it")
+    """Write the manifest by rename. Raises SinkRefused when it exists and `force` is not given, SinkUnavailable when the disk is full."""
     content = msgspec.json.format(msgspec.json.encode(manifest(report, arguments, exit_code)), indent=1)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    file = PartFile(path, force)
+    try:
         file.write(content + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+        file.commit()
+    except SinkError:
+        file.abort()
+        raise
 
 
 def manifest(report: RunReport, arguments: msgspec.Struct, exit_code: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a night did, as a Prometheus text file (for the textfile collector of node_exporter), written by rename."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ def write_metrics(path: Path, totals: Iterable[tuple[str, str, str, int]], gauge
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise SinkRefused(f"`{path}` cannot be written: {error.strerror}") from error
 
 

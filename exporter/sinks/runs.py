@@ -104,7 +104,8 @@ class SortedRuns:
         """Give up memory and temporary files."""
         self._records.clear()
         for run in chain(*self._levels, self._saved):
-            run.file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take is tried again here
+                run.file.close()
         self._levels, self._saved = [[]], []
 
     def _spill(self) -> None:

@@ -148,7 +148,10 @@ class _Written:
         """What waited, with its outcome; once."""
         if self._file is None:
             return
-        self._file.seek(0)
+        try:
+            self._file.seek(0)
+        except OSError as error:
+            raise SinkUnavailable(f"no room for temporary files: {error.strerror}") from error
         for line in self._file:
             position, rows, identity = line.rstrip("\n").split(" ", 2)
             yield Result(int(position), identity, outcome, "", int(rows))
@@ -156,7 +159,8 @@ class _Written:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
 
 

@@ -176,7 +176,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_delivery(share: Share, tmp_pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
-@pytest.mark.parametrize("limit", [0, 4096, 30_000, 70_000, 130_000, 200_000, 300_000, 400_000, 480_000])
+@pytest.mark.parametrize("limit", [0, 70_000, 300_000])
 def test_a_full_disk_at_any_write_stops_cleanly_and_the_next_run_completes(share: Share, tmp_path: Path, limit: int) -> None:
     for host in share.hosts:
         share.show(host)
@@ -200,13 +200,14 @@ def _is_announced(folder: Path) -> bool:
         return state.unfinished() is not None
 
 
-@pytest.mark.parametrize("number", [2, 8])
+@pytest.mark.parametrize("number", [2, 20])
 def test_of_overlapping_runs_one_works_and_the_others_say_so(share: Share, tmp_path: Path, number: int) -> None:
     share.show(share.hosts[0])
-    arguments = ingest_command(tmp_path, "--settle", "4s")
+    arguments = ingest_command(tmp_path, "--settle", f"{4 + number}s")
     processes = [start(arguments, tmp_path) for _ in range(number)]
     codes = [_code(process) for process in processes]
     assert exit_codes.COMPLETE in codes
+    assert codes.count(exit_codes.LOCKED) >= number // 2
     assert set(codes) <= {exit_codes.COMPLETE, exit_codes.LOCKED}
     assert max(ids(delivered(tmp_path / "out")).values()) == 1
 
