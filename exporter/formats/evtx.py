@@ -26,6 +26,7 @@ from exporter.formats.evtx_chunks import (
     is_chunk,
     is_dirty,
     last_record_id,
+    newest_alone,
     walk,
 )
 from exporter.formats.evtx_engine import Rendering, render
@@ -355,15 +356,17 @@ def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
         if last is not None:
             newest = sorted([*newest, (last, chunk.data)], key=lambda pair: -pair[0])[:_NEWEST]
     for _, data in newest:
-        name = _newest_computer(walk(data), engine)
+        found = walk(data)
+        name = _newest_computer(newest_alone(found), engine, max((record.id for record in found.records), default=-1))
+        name = name or _newest_computer(found, engine)
         if name:
             return name
     return None
 
 
-def _newest_computer(found: Walk, engine: str) -> str | None:
+def _newest_computer(found: Walk, engine: str, highest: int = -1) -> str | None:
     normalizer = Normalizer()
-    name, highest = None, -1
+    name = None
     for record, rendering in _paired(found, engine):
         if isinstance(rendering, FormatError) or record.id < highest:
             continue

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, last_record_id, walk
+from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, engine_file, last_record_id, newest_alone, walk
+from exporter.formats.evtx_engine import ENGINES, render
 from exporter.synthetic.evtx import Event, write_evtx
 
 
@@ -32,3 +34,19 @@ def test_a_chunk_that_is_cut_off_has_the_last_record_that_is_left(chunk: bytes) 
     third = walk(chunk).records[2]
     assert last_record_id(chunk[: third.offset]) == 8
     assert last_record_id(chunk[:600]) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_newest_record_is_read_without_those_between_it_and_the_first(chunk: bytes, count: int, engine: str) -> None:
+    whole = walk(chunk)
+    cut = msgspec.structs.replace(whole, records=whole.records[:count], end=whole.records[count - 1].offset + whole.records[count - 1].size)
+    found = newest_alone(cut)
+    assert [record.id for record in found.records] == [7] * (count > 1) + [6 + count]
+    assert list(render(engine_file(found), engine))[-1] == list(render(engine_file(whole), engine))[count - 1]
+
+
+def test_where_a_frame_is_broken_no_record_is_left_out(chunk: bytes) -> None:
+    second = walk(chunk).records[1]
+    damaged = walk(chunk[: second.offset] + bytes(8) + chunk[second.offset + 8 :])
+    assert newest_alone(damaged) is damaged
