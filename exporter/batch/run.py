@@ -24,7 +24,7 @@ from exporter.job import Job
 from exporter.sinks.targets import wall_clock
 from exporter.state.lock import Lock
 from exporter.state.place import prepare
-from exporter.times import from_unix_ns
+from exporter.times import from_unix_ns, iso
 
 
 class Teller(Protocol):
@@ -197,6 +197,8 @@ class _Run:
         report = self.report
         return {
             "tool": {"name": "defender-exporter", "version": __version__},
+            "written": iso(wall_clock()),
+            "arguments": msgspec.to_builtins(msgspec.structs.replace(self._batch, items=()), enc_hook=str),
             "case": report.case,
             "states": report.states,
             "sums": report.sums,

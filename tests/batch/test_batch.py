@@ -34,6 +34,7 @@ def test_two_processes_write_the_same_bytes_as_one_and_as_an_export(share: Path,
 def _check_manifest(manifest: dict, exported: Exported) -> None:
     assert len(manifest["hosts"]) == HOSTS
     assert manifest["states"]["complete"] == HOSTS - BROKEN
+    assert (manifest["arguments"]["case"], manifest["arguments"]["jobs"]) == ("T1", 2)
     complete = [host for host in manifest["hosts"] if host["outcome"]["state"] == "complete"]
     files = [file for host in manifest["hosts"] if host["report"] for file in host["report"].get("sources", ())]
     assert len(files) == len(exported.report.files)
@@ -148,3 +149,40 @@ def test_a_dry_run_lists_hosts_and_sizes_and_leaves_nothing(capsys, own: Path, t
     assert f"4 host(s), {size:,} bytes" in said.out
     assert "HOST-0003.zip" in said.out
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_chosen_sources_are_read_with_the_ids_that_all_of_them_would_have(capsys, own: Path, tmp_path: Path) -> None:
+    assert here(capsys, own, tmp_path / "all")[0] == 0
+    assert here(capsys, own, tmp_path / "logs", "--sources", "mplog")[0] == exit_codes.DAMAGED
+    every, logs = ({doc["event"]["id"]: doc for doc in objects(tmp_path / name / FILES["ecs"])} for name in ("all", "logs"))
+    evidence = {name for name, doc in logs.items() if doc["event"]["kind"] == "event"}
+    assert evidence
+    assert evidence == {name for name, doc in every.items() if doc["event"]["dataset"] == "defender.mplog"}
+    assert here(capsys, own, tmp_path / "none", "--sources", "registry")[0] == exit_codes.CONFIGURATION
+
+
+def test_outputs_in_the_evidence_or_at_one_place_are_refused(capsys, own: Path, tmp_path: Path) -> None:
+    inside = own / "HOST-0001" / "C"
+    for more in (
+        ("--manifest", inside / "run.json"),
+        ("--results", inside / "results"),
+        ("--work", inside),
+        ("--to", f"ecs:{inside / 'x'}"),
+    ):
+        code, hosts, err = here(capsys, own, tmp_path / "out", *more)
+        assert (code, hosts) == (exit_codes.CONFIGURATION, [])
+        assert "lies inside the evidence" in err
+    assert here(capsys, own, tmp_path / "out", "--to", f"ecs:{tmp_path / 'out' / FILES['ecs']}")[0] == exit_codes.CONFIGURATION
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_results_file_has_one_line_for_each_host_in_the_order_of_the_plan(capsys, own: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    words = batch(own, tmp_path / "out", "--results", path, "--jobs", 2)[3:]
+    assert invoke(capsys, *words).code == 0
+    names = ["HOST-0000", "HOST-0001", "HOST-0002", "HOST-0003.zip"]
+    assert [line["host"] for line in results(path.read_text("utf-8"))] == names
+    assert invoke(capsys, *words, "--force").code == 0
+    assert [line["host"] for line in results(path.read_text("utf-8"))] == names
+    (tmp_path / "out" / "state" / "batch.json").unlink()
+    assert invoke(capsys, *words, "--resume").code == exit_codes.CONFIGURATION, "the file is not this batch's"

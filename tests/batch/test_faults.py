@@ -133,6 +133,7 @@ def test_a_batch_killed_again_and_again_goes_on_and_writes_the_same(many: Path, 
     assert outputs(tmp_path / "out") == undisturbed
     lines = results((tmp_path / "results").read_text("utf-8"))
     assert len(lines) == len({line["id"] for line in lines}) == HOSTS
+    assert len(list((tmp_path / "out/state/work/parts").glob("*/*"))) == HOSTS, "killed processes leave nothing behind"
 
 
 def _wait_for_lines(path: Path, number: int, process: subprocess.Popen[bytes]) -> None:

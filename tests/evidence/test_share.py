@@ -7,7 +7,7 @@ import pytest
 
 from exporter.errors import EvidenceError, SourceGone
 from exporter.evidence.patience import Patience
-from exporter.evidence.share import Collection, Unlisted, collections
+from exporter.evidence.share import Collection, Unlisted, collections, look
 from tests.evidence.trees import DRIVE, LOG, TAILS, folder, zipped
 
 
@@ -70,3 +70,13 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 def test_a_share_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises((EvidenceError, SourceGone)):
         list(collections(tmp_path / "missing", TAILS, Patience(60)))
+
+
+def test_one_folder_or_file_by_itself_looks_as_it_does_on_a_share(tmp_path: Path) -> None:
+    folder(tmp_path / "HOST1" / "C")
+    folder(tmp_path, {"HOST1/more/one.zip": zipped(), "two.zip": zipped()})
+    on_share = found(tmp_path)
+    alone = [item for name in ("HOST1", "two.zip") for item in look(tmp_path / name, TAILS, Patience(60))]
+    assert [item.signature for item in alone if isinstance(item, Collection)] == [item.signature for item in on_share.values()]
+    with pytest.raises((EvidenceError, SourceGone)):
+        list(look(tmp_path / "gone", TAILS, Patience(60)))
