@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 DEMO := .demo
 
 help: ## list the tasks
-	@$(PYTHON) -c "import re; [print(f'{m[1]:10} {m[2]}') for m in re.finditer(r'^([a-z-]+):.*?## (.*)', open('Makefile').read(), re.M)]"
+	@$(PYTHON) -c "import re; [print(f'{m[1]:12} {m[2]}') for m in re.finditer(r'^([a-z-]+):.*?## (.*)', open('Makefile').read(), re.M)]"
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3')"
@@ -58,6 +58,9 @@ scale: $(STAMP) ## batches of 1,000 and 10,000 hosts, killed again and again
 	DEFENDER_EXPORTER_SCALE=1000 $(BIN)/python -m pytest tests/batch/test_faults.py
 	DEFENDER_EXPORTER_SCALE=10000 $(BIN)/python -m pytest tests/batch/test_faults.py
 
+image-faults: $(STAMP) ## damage disk images in every way: some 2,000 faults (half an hour)
+	DEFENDER_EXPORTER_IMAGE_FAULTS=1 DEFENDER_EXPORTER_REQUIRE=images $(BIN)/python -m pytest -n auto tests/test_image_faults.py
+
 bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
 	$(BIN)/python -m tests.benchmarks
 
@@ -67,4 +70,4 @@ lock: ## exact versions of everything, for CI and make
 clean: ## remove what make made
 	rm -rf $(VENV) .peers $(DEMO) .bench .fuzz dist
 
-.PHONY: help install demo test lint golden flips fuzz peers servers-test faults scale bench lock clean
+.PHONY: help install demo test lint golden flips fuzz peers servers-test faults scale image-faults bench lock clean

@@ -1,0 +1,89 @@
+"""Files of an NTFS volume: times to 100 ns, alternate streams, names, links, compression."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import EvidenceError
+from exporter.evidence.images.containers import open_container
+from exporter.evidence.images.ntfs import Entry, Ntfs
+from exporter.evidence.images.segments import Siblings
+from tests.evidence.images.build import write_tree
+
+pytestmark = [pytest.mark.images, pytest.mark.real_data]
+
+TIMES = {
+    "created": "2024-03-01T12:00:00.1234567Z",
+    "modified": "2024-03-02T12:00:00.7654321Z",
+    "changed": "2024-03-03T12:00:00.0000001Z",
+    "accessed": "2024-03-04T12:00:00.9999999Z",
+}
+TICKS = [133_537_680_001_234_567, 133_538_544_007_654_321, 133_539_408_000_000_001, 133_540_272_009_999_999]
+
+
+@pytest.fixture(scope="module")
+def volume(image_tool, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("ntfs")
+    files = {"MPLog-1.log": b"the log", "MPLog-1.log:hidden": b"beside it", "MPLog-見積書 😀.log": b"named", "MPLog-0.log": b""}
+    (folder / "times.json").write_text(json.dumps({"MPLog-1.log": TIMES}))
+    image_tool("make_image", write_tree(folder / "tree", files), folder / "v.ntfs", "--table", "none", "--times", folder / "times.json")
+    return folder / "v.ntfs"
+
+
+@pytest.fixture
+def ntfs(volume):
+    container = open_container(Siblings(volume.parent, (volume.name,)))
+    opened = Ntfs(container.media)
+    yield opened
+    opened.close()
+    container.close()
+
+
+def entries(ntfs: Ntfs) -> dict[str, Entry]:
+    root = ntfs.folder(())
+    assert root is not None
+    return {entry.name: entry for entry in ntfs.entries(root[0]) if isinstance(entry, Entry)}
+
+
+def test_the_four_times_are_exact(ntfs):
+    entry = entries(ntfs)["MPLog-1.log"]
+    assert [entry.created_at, entry.modified_at, entry.changed_at, entry.accessed_at] == TICKS
+
+
+def test_alternate_streams_are_read(ntfs):
+    entry = entries(ntfs)["MPLog-1.log"]
+    assert ntfs.data(entry).read() == b"the log"
+    assert ntfs.streams(entry) == [("hidden", 9)]
+    assert ntfs.data(entry, "hidden").read() == b"beside it"
+    with pytest.raises(EvidenceError, match="no stream `other`"):
+        ntfs.data(entry, "other")
+
+
+def test_names_of_every_script_and_empty_files(ntfs):
+    found = entries(ntfs)
+    assert ntfs.data(found["MPLog-見積書 😀.log"]).read() == b"named"
+    assert ntfs.data(found["MPLog-0.log"]).read() == b""
+
+
+def test_folders_are_found_whatever_their_case(image_tool, tmp_path):
+    image_tool("make_image", write_tree(tmp_path / "tree", {"PrograMDATA/Sub/x": b""}), tmp_path / "v.ntfs", "--table", "none")
+    container = open_container(Siblings(tmp_path, ("v.ntfs",)))
+    ntfs = Ntfs(container.media)
+    found = ntfs.folder(("programdata", "SUB"))
+    assert found is not None
+    assert found[1] == ("PrograMDATA", "Sub")
+    assert ntfs.folder(("programdata", "none")) is None
+    ntfs.close()
+    container.close()
+
+
+def test_an_entry_that_another_file_has_taken_is_not_opened(ntfs):
+    entry = entries(ntfs)["MPLog-1.log"]
+    with pytest.raises(EvidenceError, match="belongs to another file"):
+        ntfs.data(entry._replace(reference=entry.reference + (1 << 48)))
+
+
+def test_a_file_encrypted_by_windows_is_named(ntfs):
+    with pytest.raises(EvidenceError, match="EFS"):
+        ntfs.data(entries(ntfs)["MPLog-1.log"]._replace(encrypted=True))
