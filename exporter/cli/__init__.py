@@ -8,6 +8,7 @@ import click
 
 from exporter import __version__
 from exporter.cli import exit_codes
+from exporter.cli.signals import code_of
 from exporter.errors import ConfigurationError, EvidenceError, ExporterError, LockHeld, ReaderGone, SinkRefused, SinkUnavailable
 from exporter.text import printable
 
@@ -66,8 +67,8 @@ def main() -> None:
     _speak_utf8()
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = exit_codes.INTERRUPTED
+    except click.exceptions.Abort as error:
+        code = code_of(error.__cause__)
     except click.ClickException as error:
         error.show()
         code = exit_codes.USAGE

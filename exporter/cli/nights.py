@@ -1,14 +1,13 @@
 """Runs `ingest` once or again and again: signals, log, metrics, exit code."""
 
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from exporter.cli import EXIT_CODES, exit_codes
 from exporter.cli.logs import LOGS
 from exporter.cli.progress import Silent
+from exporter.cli.signals import code_of, endable
 from exporter.errors import ExporterError, SinkError
 from exporter.file_history import Tell
 from exporter.ingest import Ingest, Ingester, Night
@@ -20,22 +19,16 @@ _SUCCESS = "last_success"
 def run_nights(options: Ingest, every: float | None, log_format: str) -> int:
     """The exit code of the last run. Between runs the lock is free; a run that fails does not end the loop."""
     tell: Tell = LOGS[log_format]()
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        while True:
-            code = _night(options, tell, wait=every is None)
-            if every is None:
-                return code
-            time.sleep(every)
-    except KeyboardInterrupt:
+        with endable():
+            while True:
+                code = _night(options, tell, wait=every is None)
+                if every is None:
+                    return code
+                time.sleep(every)
+    except KeyboardInterrupt as error:
         tell("warning", "interrupted", "interrupted; the next run does again what was not complete")
-        return exit_codes.INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        return code_of(error)
 
 
 def _night(options: Ingest, tell: Tell, *, wait: bool) -> int:
@@ -46,6 +39,9 @@ def _night(options: Ingest, tell: Tell, *, wait: bool) -> int:
     code = exit_codes.INTERRUPTED
     try:
         code = _code(ingester.run(wait=wait))
+    except KeyboardInterrupt as error:
+        code = code_of(error)
+        raise
     except ExporterError as error:
         code = _failed(error, tell)
     finally:

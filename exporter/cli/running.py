@@ -1,12 +1,12 @@
 """Runs a job for a person or a scheduler: progress, signals, summary, manifest, exit code."""
 
-import signal
+import contextlib
 import sys
-from types import FrameType
 
 import click
 
 from exporter.cli import exit_codes, progress
+from exporter.cli.signals import endable
 from exporter.job import Job, run_job
 from exporter.report.manifest import write_manifest
 from exporter.report.run import RunReport
@@ -24,17 +24,8 @@ def run_and_report(job: Job, progress_kind: str, *, allow_dead: bool) -> int:
 
 
 def _run(job: Job, progress_kind: str) -> RunReport:
-    teller = progress.make(progress_kind)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with contextlib.closing(progress.make(progress_kind)) as teller, endable():
         return run_job(job, teller)
-    finally:
-        teller.close()
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def exit_code(report: RunReport, *, allow_dead: bool) -> int:

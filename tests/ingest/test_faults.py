@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ import pytest
 
 from exporter.cli import exit_codes
 from tests.cli.run import command, start
+from tests.conftest import missing
 from tests.ingest.share import Share, delivered, evidence_ids, ids, ingester
 from tests.line import FILES, export, objects
 
 KILLS = int(os.environ.get("DEFENDER_EXPORTER_KILLS", "10"))
+LIMITS = ("memory.max", "memory.limit_in_bytes")
+"""Of version 2 and 1 of control groups."""
 SUFFIXES = {"ecs": "ndjson", "timesketch": "jsonl", "l2tcsv": "csv"}
 LIMITED = """
 import resource, sys
@@ -144,23 +147,64 @@ def test_a_resumed_export_does_not_replace_files_that_are_not_its_own(share: Sha
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("part", [0.4, 0.6, 0.8])
-def test_a_terminated_ingest_ends_at_once_and_is_done_again(share: Share, tmp_path: Path, part: float) -> None:
+@pytest.mark.parametrize("kind", ["ingest", "export"])
+def test_a_run_that_is_told_to_end_ends_at_once_and_is_done_again(share: Share, tmp_path: Path, kind: str) -> None:
+    """200 signals for 1,000 kills; the one before Python listens ends it as signals do."""
+    for host in share.hosts:
+        share.show(host)
+    out, dice = tmp_path / "out", random.Random(4)
+    export_arguments = export_command(share.whole, out, "--state", tmp_path / "state", "--resume")
+    arguments = ingest_command(tmp_path) if kind == "ingest" else export_arguments
+    out.mkdir(exist_ok=True)
+    whole = duration(arguments, tmp_path)
+    undisturbed = contents(out)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) * max(1, KILLS // 30):
+        shutil.rmtree(out)
+        shutil.rmtree(tmp_path / "state")
+        out.mkdir()
+        process = start(arguments, tmp_path)
+        time.sleep(dice.uniform(0.3, 1.0) * whole)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert process.returncode in (128 + number, exit_codes.COMPLETE, -number, 1)
+        assert not contents(out) or process.returncode == exit_codes.COMPLETE or _is_announced(tmp_path)
+        assert finished(arguments, tmp_path) == 0
+        assert contents(out) == undisturbed
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group whose memory can be limited."""
+    group = Path("/sys/fs/cgroup") / ("" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "memory") / f"exporter-{os.getpid()}"
+    try:
+        group.mkdir()
+        if not any((group / name).exists() for name in LIMITS):
+            raise OSError
+    except OSError:
+        missing("a control group of ours with a limit of memory", "memory group")
+    yield group
+    group.rmdir()
+
+
+def test_a_run_that_the_system_kills_for_its_memory_is_done_again(share: Share, tmp_path: Path, memory_group: Path) -> None:
     for host in share.hosts:
         share.show(host)
     arguments = ingest_command(tmp_path)
-    whole = duration(arguments, tmp_path)
-    undisturbed = contents(tmp_path / "out")
-    shutil.rmtree(tmp_path / "out")
-    shutil.rmtree(tmp_path / "state")
-    arguments = ingest_command(tmp_path)
-    process = start(arguments, tmp_path)
-    time.sleep(part * whole)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode in (exit_codes.INTERRUPTED, exit_codes.COMPLETE, -signal.SIGTERM)
     assert finished(arguments, tmp_path) == 0
-    assert contents(tmp_path / "out") == undisturbed
+    undisturbed = contents(tmp_path / "out")
+    codes = []
+    for megabytes in (12, 20, 26, 30):
+        shutil.rmtree(tmp_path / "out")
+        shutil.rmtree(tmp_path / "state")
+        (tmp_path / "out").mkdir()
+        (limit,) = [memory_group / name for name in LIMITS if (memory_group / name).exists()]
+        limit.write_text(str(megabytes << 20))
+        inside = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(memory_group), *arguments]
+        codes.append(finished(inside, tmp_path))
+        assert codes[-1] in (-signal.SIGKILL, exit_codes.COMPLETE)
+        assert finished(arguments, tmp_path) == 0
+        assert contents(tmp_path / "out") == undisturbed
+    assert -signal.SIGKILL in codes
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")

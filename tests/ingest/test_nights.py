@@ -4,6 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from exporter.state import checkpoint
 from tests.ingest.share import Share, Told, delivered, evidence_ids, ids, night
 from tests.line import export
 
@@ -93,3 +96,18 @@ def _before(share: Share) -> set[str]:
     """The files that were there at half time, other than logs."""
     files = [path for path in share.files(share.hosts[0]) if path.suffix not in (".evtx", ".log", ".json")]
     return {path.relative_to(share.whole / share.hosts[0]).as_posix() for path in files[: round(0.5 * len(files))]}
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_newer_program_reads_everything_again_and_writes_nothing_twice(
+    share: Share, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grown: bool
+) -> None:
+    share.show(share.hosts[0], 0.5 if grown else 1.0)
+    night(share.folder)
+    monkeypatch.setattr(checkpoint, "__version__", "99.0")
+    share.show(share.hosts[0])
+    run = night(share.folder)
+    assert (run.delivered, run.known > 0, run.events > 0) == (1, True, grown)
+    documents = delivered(tmp_path / "out")
+    assert max(ids(documents).values()) == 1
+    assert evidence_ids(documents) == evidence_ids(export(share.folder, tmp_path / "once", sinks=("ecs",)).documents)
