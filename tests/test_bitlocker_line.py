@@ -49,8 +49,11 @@ def test_an_encrypted_image_gives_what_its_folder_gives(encrypted, case_folder, 
         (None, GUID, "there is no key for any of its protectors"),
     ],
 )
-def test_a_volume_that_stays_locked_is_explained_and_the_rest_is_read(encrypted, case_folder, tmp_path, capsys, key, guid, reason):
-    keys = ["--keys", key_file(tmp_path, key, guid)] if key else []
+def test_a_volume_that_stays_locked_is_explained_and_the_rest_is_read(
+    encrypted, case_folder, tmp_path, capsys, monkeypatch, key, guid, reason
+):
+    monkeypatch.chdir(tmp_path)
+    keys = ["--keys", key_file(tmp_path, key, guid).name] if key else []
     out = tmp_path / "out"
     out.mkdir()
     said = invoke(capsys, "export", case_folder, encrypted, "--case", "T1", "--to", f"ecs:{out / 'case.ndjson'}", *keys)
@@ -131,3 +134,16 @@ def test_shadow_copies_inside_an_encrypted_volume_are_read(image_tool, tmp_path)
     assert not losses
     assert image.volumes[0].encryption == "suspended"
     assert logs(found) == {f"p1/{LOG}": b"one two three", f"vss1 {CREATED[0]}:p1/{LOG}": b"one", f"vss2 {CREATED[1]}:p1/{LOG}": b"one two"}
+
+
+def test_ingest_and_explain_take_keys_too(encrypted, tmp_path, capsys):
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / encrypted.name).hardlink_to(encrypted)
+    options = ["--state", tmp_path / "state", "--case-from", "T1", "--to", f"ecs:{tmp_path}/{{case}}-{{run}}.ndjson", "--settle", "0"]
+    said = invoke(capsys, "ingest", share, *options, "--keys", key_file(tmp_path))
+    assert said.code == exit_codes.COMPLETE, said.err
+    (delivered,) = tmp_path.glob("T1-*.ndjson")
+    assert delivered.stat().st_size > 10_000
+    said = invoke(capsys, "explain", encrypted, "--record", "1", "--keys", tmp_path / "keys.csv")
+    assert "p1/" in said.out + said.err

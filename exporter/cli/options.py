@@ -55,13 +55,15 @@ host = click.option("--host", help="Host name, where the evidence does not say i
 
 
 def _keys(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Names the lines of a key file that are no good, and refuses a file that is none, before anything is read."""
-    if value is not None:
-        from exporter.evidence.keys import KeyStore
+    """The reference, which is absolute, of keys that can be read; names the lines of a key file that are no good."""
+    if value is None:
+        return None
+    from exporter.evidence.keys import KeyStore
 
-        for problem in KeyStore.open(value).problems:
-            click.echo(printable(f"defender-exporter: key file: {problem}"), err=True)
-    return value
+    store = KeyStore.open(value)
+    for problem in store.problems:
+        click.echo(printable(f"defender-exporter: key file: {problem}"), err=True)
+    return str(store.reference)
 
 
 keys = click.option(

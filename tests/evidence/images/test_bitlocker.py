@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.errors import EvidenceError
 from exporter.evidence.images.bitlocker import is_bitlocker, unlock
+from exporter.evidence.images.media import Media
 from tests.conftest import missing
 from tests.evidence.images.bitlocker_samples import make, plain_volume, store
 
@@ -126,6 +128,24 @@ def test_a_volume_cut_before_its_last_copies_opens_as_far_as_it_goes(suspended, 
     volume, places = suspended
     found = opened(volume[: places[1]])
     assert found.stream.read(1 << 19) == plain.read_bytes()[: 1 << 19]
+
+
+def test_what_cannot_be_read_costs_only_itself(suspended, plain):
+    volume, bad, size = suspended[0], 4096 * 20, 512
+
+    def read_at(offset: int, length: int) -> bytes:
+        if offset < bad + size and bad < offset + length:
+            raise EvidenceError("a damaged chunk")
+        return volume[offset : offset + length]
+
+    stream = unlock(Media(read_at, len(volume)), None, "D:").stream
+    for place in range(0, len(volume), size):
+        stream.seek(place)
+        if place == bad:
+            with pytest.raises(EvidenceError):
+                stream.read(size)
+        else:
+            assert stream.read(size) == plain.read_bytes()[place : place + size]
 
 
 @pytest.mark.parametrize("states", [(2, 4), (4, 2), (5, 4), (1, 4), (3, 3), (0, 0)])
