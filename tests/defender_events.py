@@ -202,7 +202,7 @@ DATA: Mapping[int, Mapping[str, str]] = {
         **_PRODUCT,
         "Resource": "C:\\Temp\\bomb.zip",
         "Failure Type Index": "1",
-        "Failure Type": "%%831",
+        "Failure Type": "%%830",
         "Exception Code": "0xc0000005",
     },
     5009: _PRODUCT,
