@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.evidence.images import DEFAULT, ImageOptions
 from exporter.evidence.images.tree import image_kind
 from exporter.formats.evtx import computer_name
+from exporter.formats.evtx_carve import carved_computer_name
 from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Mapper
@@ -66,7 +68,7 @@ def discovered(evidence: Sequence[str], host: str | None, *, carve: bool = False
             tree = FolderTree(Path(path)) if carve and _is_raw(Path(path)) else open_tree(Path(path), images=images)
             stack.callback(tree.close)
             trees.append(DirectFile(tree, tails["evtx"][0]) if carve and isinstance(tree, FolderTree) and tree.only else tree)
-        yield discover(trees, tails, host, computer_of)
+        yield discover(trees, tails, host, partial(computer_of, carve=carve))
 
 
 def images_of(reading: ReadingOptions) -> ImageOptions:
@@ -82,11 +84,15 @@ def _is_raw(path: Path) -> bool:
     return path.is_file() and image_kind(path.resolve().parent, (path.resolve().name,)) in ("raw", "unknown")
 
 
-def computer_of(file: EvidenceFile) -> str | None:
-    """The Computer of the newest record of an event log; None when that cannot be read."""
+def computer_of(file: EvidenceFile, *, carve: bool = False) -> str | None:
+    """The Computer of the newest record of an event log, with `carve` also of chunks in another file; None when that cannot be read."""
     try:
         with file.open() as stream:
-            return computer_name(stream)
+            name = computer_name(stream)
+        if name is None and carve:
+            with file.open() as stream:
+                name = carved_computer_name(stream)
+        return name
     except (EvidenceError, FormatError, OSError):
         return None
 

@@ -18,7 +18,7 @@ class DetectionHistoryCollector:
     """Files of the DetectionHistory folder, and files named like a detection elsewhere (a folder given by itself) that begin like one."""
 
     name = "detection_history"
-    tails: tuple[str, ...] = (f"{_FOLDER}*/*", _GUID)
+    tails: tuple[str, ...] = (f"{_FOLDER}*/*", f"##/{_GUID}", _GUID)
 
     def read(self, file: EvidenceFile, settings: Settings) -> Iterator[Item]:
         """The detection of one file; nothing but an empty tally for a file of another kind outside the DetectionHistory folder."""

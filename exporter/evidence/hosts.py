@@ -21,6 +21,7 @@ from exporter.records import Rejected
 CLIENT_INFO = "client_info.json"
 _LONGEST_NAME = 255
 _LARGEST_CLIENT_INFO_BYTES = 1 << 20
+_LOG = ".evtx"
 _DEFENDER_LOG = "microsoft-windows-windows defender%4operational.evtx"
 _NAMED_AFTER_HOST = (
     re.compile(r"Collection-(?P<host>.+?)-\d{4}-\d\d-\d\dT\d\d_\d\d_\d\d.*", re.IGNORECASE),
@@ -128,12 +129,16 @@ def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_
         root = roots.setdefault(prefix, _Root(tree, prefix))
         root.files.append(file)
         root.windows = root.windows or drive is not None
-        root.floating = root.floating and not any("/" in tail for tail in file.tails)
+        root.floating = root.floating and not any(map(_names_folder, file.tails))
     for folder, file in infos.items():
         below = [root for prefix, root in roots.items() if prefix[: len(folder)] == folder]
         for root in below if len(below) == 1 else (root for root in below if root.prefix == folder):
             root.client_info = file
     return list(roots.values())
+
+
+def _names_folder(tail: str) -> bool:
+    return any(character.isalpha() for character in tail.rpartition("/")[0])
 
 
 def _folder(file: File) -> tuple[str, ...]:
@@ -189,7 +194,7 @@ def _by_computer(root: _Root, computer_name: ComputerName) -> Iterator[_Root]:
 
 
 def _is_log(file: File) -> bool:
-    return file.path.casefold().endswith(".evtx")
+    return file.path.casefold().endswith(_LOG) or f"*{_LOG}" in file.tails
 
 
 def _likeliest_log(file: File) -> tuple[bool, bool, str]:

@@ -1,7 +1,7 @@
 """Where an artifact's files lie: path tails, and names as the evidence's collector escaped them.
 
 A tail is a lower-case pattern such as `quarantine/entries/*` that is compared, ignoring case, with the end of a path. `*` stands for any
-characters of one component, `?` for one character.
+characters of one component, `?` for one character, `#` for one digit.
 """
 
 import re
@@ -70,9 +70,9 @@ class _Tail(NamedTuple):
 
 
 def _part(text: str) -> _Part:
-    pattern = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in text)
+    pattern = "".join({"*": ".*", "?": ".", "#": "[0-9]"}.get(character, re.escape(character)) for character in text)
     named = any(character.isalnum() for character in text)
-    if "*" not in text and "?" not in text:
+    if not any(wild in text for wild in "*?#"):
         return _Part(text.__eq__, named, pattern)
     compiled = re.compile(pattern, re.DOTALL).fullmatch
     return _Part(lambda name: compiled(name) is not None, named, pattern)

@@ -357,14 +357,15 @@ def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
             newest = sorted([*newest, (last, chunk.data)], key=lambda pair: -pair[0])[:_NEWEST]
     for _, data in newest:
         found = walk(data)
-        name = _newest_computer(newest_alone(found), engine, max((record.id for record in found.records), default=-1))
-        name = name or _newest_computer(found, engine)
+        name = newest_computer(newest_alone(found), engine, max((record.id for record in found.records), default=-1))
+        name = name or newest_computer(found, engine)
         if name:
             return name
     return None
 
 
-def _newest_computer(found: Walk, engine: str, highest: int = -1) -> str | None:
+def newest_computer(found: Walk, engine: str, highest: int = -1) -> str | None:
+    """The Computer of the record with the highest id of a chunk, `highest` at least; None where none can be read."""
     normalizer = Normalizer()
     name = None
     for record, rendering in _paired(found, engine):

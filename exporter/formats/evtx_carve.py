@@ -7,13 +7,15 @@ a record at byte 512. It has 64 KiB, or less where the next one begins within it
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from exporter.formats.evtx import DEFAULT, Chunk, Counts, Reading, parse_chunk
+from exporter.formats.evtx import DEFAULT, Chunk, Counts, Reading, newest_computer, parse_chunk
 from exporter.formats.evtx_chunks import CHUNK, CHUNK_MAGIC, FIRST_RECORD, RECORD_MAGIC, walk
 from exporter.records import Item, Tally
+from exporter.times import usable
 
 SECTOR = 512
 CARVED = "carved"
 _BLOCK = 1 << 20
+_NEWEST = 4
 
 
 def carve(stream: BinaryIO, reading: Reading = DEFAULT) -> Iterator[Item]:
@@ -22,6 +24,16 @@ def carve(stream: BinaryIO, reading: Reading = DEFAULT) -> Iterator[Item]:
     for chunk in find_chunks(stream):
         yield from parse_chunk(chunk, reading, counts)
     yield Tally(counts.seen, dict(counts.unparsed))
+
+
+def carved_computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
+    """The Computer of the chunk that was written last, by its records' headers; None where none can be read. Reads the whole stream."""
+    newest: list[tuple[int, int, bytes]] = []
+    for chunk in find_chunks(stream):
+        written = max((record.written_at for record in walk(chunk.data).records if usable(record.written_at)), default=None)
+        if written is not None:
+            newest = sorted([*newest, (written, chunk.number, chunk.data)], reverse=True)[:_NEWEST]
+    return next((name for _, _, data in newest if (name := newest_computer(walk(data), engine))), None)
 
 
 def find_chunks(stream: BinaryIO) -> Iterator[Chunk]:

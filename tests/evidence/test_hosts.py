@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.collectors.detection_history import DetectionHistoryCollector
 from exporter.errors import EvidenceError
 from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Discovery, discover, open_tree
@@ -130,6 +131,16 @@ def test_several_evidence_paths_with_one_name_are_one_host(tmp_path: Path) -> No
     (host,) = discovered(one, two).hosts
     assert (host.name, host.roots) == ("WS01", ("WS01", "ws01.zip"))
     assert [(file.evidence, name) for name, file in host.files] == [("WS01", "mplog"), ("ws01.zip", "quarantine")]
+
+
+def test_a_copied_detection_history_is_of_one_host_whatever_the_copy_is_called(tmp_path: Path) -> None:
+    detections = {f"{number:02}/0000000{number}-1111-4222-8333-444444444444": b"x" for number in range(3)}
+    tails = {**trees.COLLECTORS, "detection_history": DetectionHistoryCollector.tails}
+    alone = discovered(trees.folder(tmp_path / "WS01" / "copied history", detections), collectors=tails)
+    assert {host.name: len(host.files) for host in alone.hosts} == {"copied history": 3}
+    trees.folder(tmp_path / "case", {**below("WS02"), **below("WS02/copied history", detections)})
+    both = discovered(tmp_path / "case", collectors=tails, computer=by_content)
+    assert {host.name: len(host.files) for host in both.hosts} == {"log": 6}
 
 
 def test_the_name_is_the_computer_of_the_live_defender_log_first(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import struct
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.formats import evtx_carve
-from exporter.formats.evtx_carve import SECTOR, carve, find_chunks
+from exporter.formats.evtx_carve import SECTOR, carve, carved_computer_name, find_chunks
 from exporter.records import Parsed, Rejected, Tally
-from tests.evtx_logs import CHUNK, HEADER, chunks_of, log_of, read
+from exporter.synthetic.evtx import build_evtx
+from tests.evtx_logs import CHUNK, HEADER, chunks_of, events, log_of, read
 from tests.line import export
 
 NOISE = random.Random(3).randbytes(1 << 20)
@@ -86,6 +88,14 @@ def test_chunks_past_the_count_of_the_header_are_labeled() -> None:
     assert {item.payload.origin for item in read(log_of(160)).parsed} == {None}
 
 
+def test_a_blob_is_of_the_computer_that_wrote_last(chunks: list[bytes]) -> None:
+    moved = [msgspec.structs.replace(one, computer="NEW", created_at=one.created_at + 10**12) for one in events(3)]
+    blob = build_evtx(moved)[HEADER:] + NOISE[:SECTOR] + b"".join(chunks)
+    assert carved_computer_name(io.BytesIO(blob)) == "NEW"
+    assert carved_computer_name(io.BytesIO(blob[CHUNK:])) == "WS-0142"
+    assert carved_computer_name(io.BytesIO(NOISE)) is None
+
+
 def test_a_file_given_by_itself_is_carved_and_those_in_folders_are_not(chunks: list[bytes], tmp_path: Path) -> None:
     folder = tmp_path / "evidence"
     folder.mkdir()
@@ -97,4 +107,5 @@ def test_a_file_given_by_itself_is_carved_and_those_in_folders_are_not(chunks: l
     alone = export(folder / "unallocated.bin", tmp_path / "alone", carve=True, sinks=("ecs",))
     assert {document["defender"]["source"]["origin"] for document in alone.evidence} == {"carved"}
     assert len(alone.evidence) == 48
+    assert [(host.name, host.name_basis) for host in alone.report.hosts] == [("WS-0142", "evtx")]
     assert export(folder / "unallocated.bin", tmp_path / "without", sinks=("ecs",)).report.files == []

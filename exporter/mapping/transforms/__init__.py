@@ -46,6 +46,7 @@ TRANSFORMS: dict[str, Callable[..., Any]] = {
     "user_id": accounts.user_id,
     "accounts": accounts.accounts,
     "first": lists.first,
+    "ruleset": lists.ruleset,
     "collect": lists.collect,
     "joined": lists.joined,
     "details": lists.details,

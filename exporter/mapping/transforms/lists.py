@@ -15,6 +15,15 @@ def first(*values: Any) -> Any:
     return next((value for value in values if value not in (None, "", ())), None)
 
 
+def ruleset(*threat: Any) -> str | None:
+    """Whose rules a threat is of, where there is one.
+
+    >>> ruleset(None, "Virus:DOS/EICAR_Test_File")
+    'Microsoft Defender Antivirus'
+    """
+    return None if first(*threat) is None else "Microsoft Defender Antivirus"
+
+
 def collect(*values: Any) -> list[str]:
     """All values and the items of all lists, each once, in order, as text.
 
