@@ -60,6 +60,27 @@ def test_the_case_is_there_once_and_the_second_run_says_so(
     assert made[f"{index}-000001"]["settings"]["index"]["mapping"]["total_fields"]["limit"] == "1500"
 
 
+@pytest.mark.real_data
+def test_the_real_samples_are_there_once_and_the_second_run_says_so(
+    node: Node, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    list(install(plan(node.target(), "samples", None, data_stream=False, timestamp_type="date_nanos"), replace=False))
+    evidence = [shared_data / name for name in ("evtx", "mplog", "quarantine", "detection_history", "etl")]
+    options = ("--case", "samples", "--progress", "none", "--to", node.target())
+    first = invoke(capsys, "export", *evidence, *options, "--to", "ecs:case.ndjson", "--manifest", "a.json", "--dead-letters", "a.ndjson")
+    again = invoke(capsys, "export", *evidence, *options, "--manifest", "b.json", "--dead-letters", "b.ndjson")
+    assert (first.code, again.code) == (exit_codes.DAMAGED, exit_codes.DAMAGED), "some of the samples are damaged"
+    ids = [document["event"]["id"] for document in objects(tmp_path / "case.ndjson")]
+    assert len(ids) > 200
+    counts = [json.loads((tmp_path / name).read_text())["sinks"][0]["counts"] for name in ("a.json", "b.json")]
+    assert [(count["written"], count["duplicate"], count["dead"]) for count in counts] == [
+        (len(set(ids)), len(ids) - len(set(ids)), 0),
+        (0, len(ids), 0),
+    ]
+    assert node.ids("dfir-defender-samples") == sorted(set(ids))
+
+
 def test_a_key_without_a_say_in_indices_writes_through_the_alias(secure: Node, tmp_path: Path, case_folder: Path):
     list(install(plan(secure.target(), "Keyed", None, data_stream=False, timestamp_type="date_nanos"), replace=False))
     key(secure, tmp_path, "dfir-defender-keyed", ["create_doc"])

@@ -29,7 +29,7 @@ from tests.line import FILES, Exported, export
 from tests.peers.import_client import IMPORT
 
 pytestmark = pytest.mark.servers
-SAMPLES = ("evtx", "mplog", "quarantine", "detection_history")
+SAMPLES = ("evtx", "mplog", "quarantine", "detection_history", "etl")
 SIGMA_NAMES = ("Path", "SourceName", "ThreatName", "NewValue", "OldValue", "Value", "ProcessName", "Feature_Name", "Reason")
 START_SECONDS = 400
 FULL = os.environ.get("DEFENDER_EXPORTER_FULL") == "1"
