@@ -1,6 +1,7 @@
 """What single members say about an incident: its attributes and resources, of a block only the parts about its threat."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 from exporter.formats.mplog_records import ResourceScan, ThreatActions
@@ -32,12 +33,19 @@ def facts(payload: Payload, threat: Threat) -> Iterator[tuple[str, Any]]:
     if isinstance(payload, ThreatActions | ResourceScan):
         yield from _block_facts(payload, threat)
         return
-    for name, sources in _ATTRIBUTES.items():
+    for name, sources in _sources(type(payload)):
         for source in sources:
-            value = getattr(payload, source, None)
+            value = getattr(payload, source)
             if value is not None and (name != "detected_at" or usable(value)):
                 yield name, value
                 break
+
+
+@cache
+def _sources(kind: type[Payload]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Those of `_ATTRIBUTES` that a class has."""
+    found = ((name, tuple(source for source in sources if source in kind.__struct_fields__)) for name, sources in _ATTRIBUTES.items())
+    return tuple((name, sources) for name, sources in found if sources)
 
 
 def _block_facts(payload: ThreatActions | ResourceScan, threat: Threat) -> Iterator[tuple[str, Any]]:
@@ -60,7 +68,11 @@ def resources(payload: Any, threat: Threat) -> Iterator[Resource]:
         found = (resource for result in own(payload.results, threat) for resource in result.resources)
     else:
         found = getattr(payload, "resources", ())
-    return (Resource(one.schema, one.value.removeprefix("\\\\?\\")) for one in found if not one.schema.startswith("internal"))
+    return (_plain(one) for one in found if not one.schema.startswith("internal"))
+
+
+def _plain(one: Resource) -> Resource:
+    return Resource(one.schema, one.value[4:]) if one.value.startswith("\\\\?\\") else one
 
 
 def own(parts: Iterable[Any], threat: Threat) -> Iterator[Any]:

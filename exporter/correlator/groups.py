@@ -113,7 +113,9 @@ def exact(held: Sequence[Keys], names: Names) -> tuple[dict[Anchor, Group], list
         if keys.anchor is None:
             loose.append(position)
             continue
-        group = groups.setdefault(keys.anchor, Group(keys.anchor))
+        group = groups.get(keys.anchor)
+        if group is None:
+            groups[keys.anchor] = group = Group(keys.anchor)
         group.add(Member(position, 1, ":".join(keys.anchor)), keys, names)
     claims = _named(held, "detection", "quarantine")
     namings = _named(held, "quarantine", "resource")

@@ -99,7 +99,7 @@ def _ids(values: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def _anchor(kind: str, value: str | None) -> Anchor | None:
-    return (kind, found[0]) if (found := _ids((value,))) else None
+    return (kind, value.upper()) if value and value.strip("{}0-") else None
 
 
 def _hashes(values: Iterable[str | None]) -> tuple[str, ...]:

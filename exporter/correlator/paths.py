@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
+from exporter.formats.known import Known
 from exporter.formats.resources import Resource
 
 _SCHEMA = re.compile(r"^[a-z]+:_")
@@ -32,8 +33,8 @@ def normalize(path: str) -> tuple[str, bool]:
 
 def digests(resources: Iterable[Resource], paths: Iterable[str | None] = ()) -> tuple[int, ...]:
     """64-bit digests of the distinct normalized values; those of places in a file system are even, the others odd."""
-    values = dict.fromkeys(normalize(value) for value in _values(resources, paths))
-    return tuple(_digest(text, place) for text, place in values if text)
+    found = (_KNOWN[value] for value in _values(resources, paths))
+    return tuple(dict.fromkeys(digest for digest in found if digest is not None))
 
 
 def is_place(digest: int) -> bool:
@@ -49,6 +50,13 @@ def _values(resources: Iterable[Resource], paths: Iterable[str | None]) -> Itera
             yield path
 
 
-def _digest(text: str, place: bool) -> int:
+def _digest(value: str) -> int | None:
+    text, place = normalize(value)
+    if not text:
+        return None
     number = int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
     return number & ~1 if place else number | 1
+
+
+_KNOWN = Known(_digest, 1024)
+"""One place is named by an event, by what was done about it, and twice in each."""

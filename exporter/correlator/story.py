@@ -1,6 +1,7 @@
 """What happened, told from the members of an incident: states by numeric action, status and error code, never by display text."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.correlator.facts import Threat, own
@@ -47,12 +48,10 @@ class State(NamedTuple):
 
 def states(payload: Payload, threat: Threat) -> Iterator[State]:
     """The states that a payload tells of the threat."""
-    for kinds, teller, tell in _TELLERS:
-        if isinstance(payload, kinds):
-            for at, name in tell(payload, threat):
-                if name is not None:
-                    yield State(at if at is not None and usable(at) else _FAR, name != DETECTED, name, teller)
-            return
+    teller, tell = _teller(type(payload))
+    for at, name in tell(payload, threat):
+        if name is not None:
+            yield State(at if at is not None and usable(at) else _FAR, name != DETECTED, name, teller)
 
 
 def story(told: Iterable[State]) -> tuple[str, ...]:
@@ -141,3 +140,12 @@ _TELLERS: tuple[tuple[type[Payload] | tuple[type[Payload], ...], int, Callable[[
     (ThreatActions, _LOG, _tell_actions),
     (ResourceScan, _LOG, _tell_scan),
 )
+
+
+@cache
+def _teller(kind: type[Payload]) -> tuple[int, Callable[[Any, Threat], _Told]]:
+    return next(((teller, tell) for kinds, teller, tell in _TELLERS if issubclass(kind, kinds)), (_LOG, _tell_nothing))
+
+
+def _tell_nothing(_: Payload, __: Threat) -> _Told:
+    return iter(())

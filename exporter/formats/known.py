@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 _Answer = TypeVar("_Answer")
-_LONGEST = 100
+_LONGEST = 260
 
 
 class Known(dict[str, _Answer], Generic[_Answer]):

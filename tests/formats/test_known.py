@@ -12,5 +12,5 @@ def test_an_answer_is_made_once() -> None:
 
 def test_no_more_answers_are_kept_than_allowed_and_none_for_long_texts() -> None:
     known = Known(len, 2)
-    assert [known[text] for text in ("a", "b", "c", "x" * 101)] == [1, 1, 1, 101]
+    assert [known[text] for text in ("a", "b", "c", "x" * 261)] == [1, 1, 1, 261]
     assert list(known) == ["c"]
