@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.text import clean
 
@@ -20,8 +20,8 @@ def event_data(data: Mapping[str, str]) -> dict[str, str]:
     >>> event_data({"Threat Name": "x", "Unused": ""})
     {'Threat_Name': 'x'}
     """
-    values = (*data.values(),)
-    return dict(compress(zip(_field_names((*data,)), values, strict=True), values))
+    ready = _ready(data)
+    return dict(compress(zip(ready.names.fields, ready.values, strict=True), ready.values))
 
 
 def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str] | None:
@@ -32,14 +32,54 @@ def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[st
     >>> unlisted_data({"Threat Name": "x", "Brand new": "y"}, {"Threat_Name": "keyword"})
     {'Brand_new': 'y'}
     """
-    names = _field_names(tuple(data))
-    if all(map(listed.__contains__, names)):
+    ready = _ready(data)
+    places = ready.names.outside(listed)
+    if not places:
         return None
-    pairs = zip(names, data.values(), strict=True)
-    return {name[:_LONGEST_NAME]: value[:_LONGEST_VALUE] for name, value in pairs if value and name not in listed} or None
+    pairs = ((ready.names.fields[place], ready.values[place]) for place in places)
+    return {name[:_LONGEST_NAME]: value[:_LONGEST_VALUE] for name, value in pairs if value} or None
+
+
+class _Names:
+    """The names of event data as `fields`, and which of them a table does not list."""
+
+    __slots__ = ("_listed", "_outside", "fields")
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self.fields = fields
+        self._listed: Mapping[str, str] | None = None
+        self._outside: tuple[int, ...] = ()
+
+    def outside(self, listed: Mapping[str, str]) -> tuple[int, ...]:
+        if listed is not self._listed:
+            self._outside = tuple(place for place, field in enumerate(self.fields) if field not in listed)
+            self._listed = listed
+        return self._outside
+
+
+class _Ready(NamedTuple):
+    data: Mapping[str, str]
+    names: _Names
+    values: tuple[str, ...]
+
+
+_latest = _Ready({}, _Names(()), ())
+
+
+def _ready(data: Mapping[str, str]) -> _Ready:
+    """Event data taken apart once for all transforms of one document, which follow each other."""
+    global _latest
+    found = _latest
+    if found.data is not data:
+        _latest = found = _Ready(data, _names((*data,)), (*data.values(),))
+    return found
 
 
 @lru_cache(2048)
+def _names(names: tuple[str, ...]) -> _Names:
+    return _Names(_field_names(names))
+
+
 def _field_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Logs repeat few sets of names, so each set is renamed once; names that become equal are numbered.
 
@@ -63,7 +103,8 @@ def parameter_texts(data: Mapping[str, str], texts: Mapping[str, str]) -> dict[s
     """
     if "%%" not in "".join(data.values()):
         return None
-    names = zip(_field_names(tuple(data)), data.values(), strict=True)
+    ready = _ready(data)
+    names = zip(ready.names.fields, ready.values, strict=True)
     return {name: texts[value] for name, value in names if value in texts} or None
 
 
