@@ -1,5 +1,6 @@
 """What is compared: a job is one input, our command, the peers' commands, and the goal of the ratio."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ import msgspec
 from exporter.synthetic.case_events import grow
 from exporter.synthetic.evtx import Event, write_evtx
 from tests.batch.hosts import write_hosts, write_models
-from tests.benchmarks import bulk, night
+from tests.benchmarks import bulk, floor, night
 from tests.conftest import PEERS, SHARED
 
 _OPERATIONAL = "Microsoft-Windows-Windows Defender%4Operational.evtx"
@@ -20,7 +21,10 @@ _WHEEL_COUNT = "import sys, evtx\nprint(sum(1 for record in evtx.PyEvtxParser(sy
 _WHEEL_FILTER = "import sys, evtx\nprint(sum('Windows Defender' in r['data'] for r in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
 _NO_FILTER = "import sys\nfrom exporter.formats.evtx import *\nfor item in parse(open(sys.argv[1], 'rb'), Reading(prefilter=False)): pass"
 _PYTHON_EVTX = "import sys\nfrom Evtx.Evtx import Evtx\nwith Evtx(sys.argv[1]) as log:\n    for record in log.records(): record.xml()"
-_DISSECT = "import sys\nfrom dissect.eventlog.evtx import Evtx\nfor record in Evtx(open(sys.argv[1], 'rb')):\n    dict(record)\n"
+_DISSECT = (
+    "import json, sys\nfrom dissect.eventlog.evtx import Evtx\nwith open(sys.argv[2], 'w') as out:\n"
+    "    for record in Evtx(open(sys.argv[1], 'rb')): out.write(json.dumps(dict(record), default=str) + '\\n')\n"
+)
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -41,7 +45,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 def evtx_ecs(folder: Path) -> list[Job]:
-    """Event logs to ECS NDJSON, against the bare `evtx` wheel, dissect.eventlog and python-evtx (goals S1 and S4)."""
+    """Event logs to ECS NDJSON, against the `evtx` wheel, dissect, python-evtx (goals S1, S3, S4) and `evtx_dump` if it is there."""
     jobs = []
     for name, large, small, least in _logs(folder):
         count = _count(large)
@@ -50,8 +54,26 @@ def evtx_ecs(folder: Path) -> list[Job]:
             "python-evtx": Peer((sys.executable, "-c", _PYTHON_EVTX, str(least)), _count(least), "python-evtx / ours >= 450"),
         }
         if (python := PEERS / "dissect" / "bin" / "python").exists():
-            peers["dissect.eventlog"] = Peer((str(python), "-c", _DISSECT, str(small)), _count(small), "dissect / ours >= 42")
+            out = str(folder / "dissect.jsonl")
+            peers["dissect.eventlog"] = Peer((str(python), "-c", _DISSECT, str(small), out), _count(small), "dissect / ours >= 42")
+            script = str(Path(__file__).with_name("dissect_target.py"))
+            peers["dissect.target"] = Peer((str(python), script, str(small), out), _count(small), "dissect / ours >= 80")
+        if dump := shutil.which("evtx_dump"):
+            peers["evtx_dump, JSON lines"] = Peer((dump, "-o", "jsonl", "-t", "1", str(large)), count, "told only")
         jobs.append(Job(f"EVTX to ECS NDJSON, {name}", count, _export(folder, large, "ecs:out.ndjson"), peers))
+    return jobs
+
+
+def evtx_floor(folder: Path) -> list[Job]:
+    """What each step costs that a document needs whoever makes it: the lowest that goal S1 could be brought to."""
+    jobs = []
+    for name, large, _, _ in _logs(folder):
+        count = _count(large)
+        steps = {
+            text: Peer((sys.executable, "-m", "tests.benchmarks.floor", step, str(large), str(folder / "floor.out")), count, "a floor")
+            for step, text in floor.STEPS.items()
+        }
+        jobs.append(Job(f"EVTX to ECS NDJSON and its floor, {name}", count, _export(folder, large, "ecs:out.ndjson"), steps))
     return jobs
 
 
@@ -199,6 +221,7 @@ def _shares(folder: Path) -> Iterator[tuple[str, Path]]:
 
 JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "evtx-ecs": evtx_ecs,
+    "evtx-floor": evtx_floor,
     "timelines": timelines,
     "prefilter": prefilter,
     "memory": memory,
