@@ -102,11 +102,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Correlation(msgspec.Struct, frozen=True):
-    """The incident that a record belongs to, and the tier of the join (1 exact … 4 weak; see architecture section 5)."""
+    """The incident that a record belongs to, and the tier of the join (1 exact … 4 weak; see architecture section 5).
+
+    `others` are further incidents of a record that speaks of several threats.
+    """
 
     incident_id: str
     tier: int
     key: str
+    others: tuple[str, ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True):

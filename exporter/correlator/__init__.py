@@ -49,20 +49,23 @@ class Correlator:
         entries = frozenset(one.anchor[1] for one in self._keys if one.anchor is not None and one.anchor[0] == "quarantine")
         held = Held(self._keys, self._identities, self._ranks, entries)
         assemblies: list[Assembly] = []
-        places: dict[int, tuple[Assembly, Member]] = {}
+        places: dict[int, list[tuple[Assembly, Member]]] = {}
         for group in _groups(held):
             assembly = Assembly(self._case, self._host, group, held)
             assemblies.append(assembly)
-            places.update((member.position, (assembly, member)) for member in group.members)
+            for member in group.members:
+                places.setdefault(member.position, []).append((assembly, member))
         contents: dict[str, Content] = {}
         for position, record in enumerate(self._spool.records()):
             _note_content(contents, record)
             if position not in places:
                 yield record
                 continue
-            assembly, member = places[position]
-            assembly.add(record, position)
-            yield msgspec.structs.replace(record, correlation=Correlation(assembly.id, member.tier, member.key))
+            (assembly, member), *others = sorted(places[position], key=lambda place: (place[1].further, place[0].id))
+            for one in (assembly, *(other for other, _ in others)):
+                one.add(record, position)
+            further = tuple(other.id for other, _ in others)
+            yield msgspec.structs.replace(record, correlation=Correlation(assembly.id, member.tier, member.key, further))
         for assembly in sorted(assemblies, key=lambda one: (FAR if one.first_at is None else one.first_at, one.key)):
             yield assembly.finish(contents)
 

@@ -15,11 +15,12 @@ FAR = 1 << 63
 
 
 class Member(NamedTuple):
-    """A held record in a group: its position among the held, the tier and the key that joined it."""
+    """A held record in a group: its position among the held, tier and key that joined it; `further` where it belongs elsewhere first."""
 
     position: int
     tier: int
     key: str
+    further: bool = False
 
 
 class Group:
@@ -51,9 +52,15 @@ class Group:
         if keys.twin and keys.times:
             self.twins.update((keys.twin, name, keys.times[0]) for _, name in keys.threats if name)
 
+    def about(self, threat: int | str) -> "Group":
+        """What of a block speaks of one of its threats: its hashes may be those of another."""
+        part = Group(self.anchor)
+        part.threats, part.times, part.paths, part.signatures = {threat}, self.times, self.paths, self.signatures
+        return part
+
     def absorb(self, other: "Group", tier: int, key: str) -> None:
         """Take another group's members; a member's tier is that of the weakest join on its way."""
-        self.members += [member if member.tier > tier else Member(member.position, tier, key) for member in other.members]
+        self.members += [member if member.tier > tier else member._replace(tier=tier, key=key) for member in other.members]
         self._learn(other)
 
     def attach(self, member: Member, single: "Group") -> None:

@@ -7,6 +7,8 @@ Rungs, tried in this order; the first one that finds a candidate decides:
     tier 2  sigseq       signature and threat, within 10 minutes: every detection by one signature has it, so it needs the time
     tier 3  threat-path  threat and normalized path, within 10 minutes; restored and deleted: any time after
 
+A block of several threats belongs to the incident of each that is found so, and first of all to that of the block as a whole.
+
 Among candidates a common path wins, then the nearest in time, then the smallest anchor. Candidates whose files are others are refused on
 every rung: the same hash or signature at another place is another detection. Nothing here merges two groups that have a Detection ID.
 """
@@ -189,10 +191,24 @@ def _round(
     """Every record into the group found for it; all are found before the first one moves. Returns those without."""
     finder = Finder(groups.values())
     found = [(position, find(finder, singles[position])) for position in waiting]
+    further = [(position, list(_further(finder, singles[position], candidate))) for position, candidate in found if candidate is not None]
     for position, candidate in found:
         if candidate is not None:
             groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key), singles[position])
+    for position, others in further:
+        for candidate in others:
+            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key, further=True), singles[position])
     return [position for position, candidate in found if candidate is None]
+
+
+def _further(finder: Finder, single: Group, first: Candidate) -> Iterator[Candidate]:
+    """The incidents of a block's other threats."""
+    known = {first.anchor}
+    for threat in sorted(single.threats, key=str) if single.broad else ():
+        candidate = finder.weak(single.about(threat))
+        if candidate is not None and candidate.anchor not in known:
+            known.add(candidate.anchor)
+            yield candidate
 
 
 def _cluster(waiting: Sequence[int], singles: _Singles, *, linked: bool) -> list[Group]:

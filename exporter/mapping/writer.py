@@ -32,7 +32,7 @@ _GROUPS: dict[str, frozenset[str]] = {
         )
     ),
     "thread": frozenset(("activity_id", "process_id", "thread_id")),
-    "incident": frozenset(("correlation.incident_id", "correlation.tier", "correlation.key")),
+    "incident": frozenset(("correlation.incident_id", "correlation.tier", "correlation.key", "correlation.others")),
 }
 """Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on."""
 _PLAIN = frozenset(("record.hash", "time.id", "time.text"))

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from exporter.formats.mplog_records import DetectionAdd, DetectionClean
+from exporter.formats.mplog_records import DetectionAdd, DetectionClean, ResourceScan, ThreatActions
 from exporter.formats.resources import Resource
 from exporter.records import Payload
 from tests.correlator.build import (
@@ -273,11 +273,23 @@ class TestLogsAlone:
     def test_hours_apart_they_are_two(self) -> None:
         assert len(kinds(line(0), line(7200))) == 2
 
-    def test_a_block_of_several_threats_does_not_merge_them(self) -> None:
+    def test_a_block_of_several_threats_is_of_the_incident_of_each_and_merges_none(self) -> None:
         both = scan(5, (EICAR, EICAR_NAME, PATH), (MIMIKATZ, MIMIKATZ_NAME, OTHER_PATH))
-        found = incidents(joined(line(0), line(1, name=MIMIKATZ_NAME, path=OTHER_PATH), both))
-        assert sorted(one.member_count for one in found) == [1, 2]
-        assert {one.threat_id for one in found} == {EICAR, MIMIKATZ}
+        out = joined(line(0), line(1, name=MIMIKATZ_NAME, path=OTHER_PATH), both)
+        found = {one.threat_id: one for one in incidents(out)}
+        assert {threat: (one.member_count, one.paths) for threat, one in found.items()} == {
+            EICAR: (2, (PATH,)),
+            MIMIKATZ: (2, (OTHER_PATH,)),
+        }
+        (told,) = [one.correlation for one in out if isinstance(one.payload, ResourceScan) and one.correlation]
+        assert {told.incident_id, *told.others} == {one.incident_id for one in found.values()}
+        assert len(told.others) == 1
+
+    def test_a_block_of_several_threats_joins_no_incident_by_the_hash_of_another_threat(self) -> None:
+        both = block(5, (EICAR, EICAR_NAME, PATH), (MIMIKATZ, MIMIKATZ_NAME, OTHER_PATH), sha1=SHA1)
+        out = joined(history(0), line(5, path=PATH), both)
+        (told,) = [one.correlation for one in out if isinstance(one.payload, ThreatActions) and one.correlation]
+        assert told.others == ()
 
     def test_a_block_of_several_threats_teaches_its_incident_nothing(self) -> None:
         both = block(5, (EICAR, EICAR_NAME, PATH), (MIMIKATZ, MIMIKATZ_NAME, OTHER_PATH))

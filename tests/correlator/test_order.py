@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.correlator.incident import Incident
-from exporter.formats.mplog_records import DetectionAdd, DetectionClean
+from exporter.formats.mplog_records import DetectionAdd, DetectionClean, ResourceScan, ThreatActions
 from exporter.records import Payload, Record, event_id
 from tests.correlator import build
 
@@ -86,7 +86,12 @@ def test_every_record_leaves_once_and_every_detection_id_is_one_incident(payload
     found = build.incidents(out)
     ids = [one.detection_id for one in found if one.detection_id]
     assert sorted(ids) == sorted({one for payload in payloads if (one := getattr(payload, "detection_id", None))})
-    members = [member for one in found for member in one.member_ids]
-    assert len(members) == len(set(members)) == sum(one.correlation is not None for one in out)
-    incident_ids = {one.incident_id for one in found}
-    assert {one.correlation.incident_id for one in out if one.correlation} == incident_ids
+    members = {(one.incident_id, member) for one in found for member in one.member_ids}
+    assert len(members) == sum(one.member_count for one in found)
+    joined = [(one, one.correlation) for one in out if one.correlation]
+    told = [(incident, event_id("case", one)) for one, its in joined for incident in (its.incident_id, *its.others)]
+    assert sorted(told) == sorted(members)
+    assert all(isinstance(one.payload, ThreatActions | ResourceScan) for one, its in joined if its.others)
+    assert {its.incident_id for _, its in joined} | {other for _, its in joined for other in its.others} == {
+        one.incident_id for one in found
+    }
