@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from exporter import __version__
-from exporter.collectors import COLLECTORS, ReadingOptions, Settings
+from exporter.collectors import COLLECTORS, MadeBy, ReadingOptions, Settings
 from exporter.collectors.guard import load
 from exporter.data import folder
 from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
@@ -188,10 +188,19 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
             report=report,
             hashed=job.manifest is not None,
             ledger=ledger,
+            made_by=_made_by(job, mapper, targets) if means.opener is open_sink else None,
         )
         _run(pipeline, discovery, sinks, letters, ledger)
     report.dead_letter_file = str(dead_letters) if report.dead_letters else None
     return report
+
+
+def _made_by(job: Job, mapper: Mapper, targets: Sequence[SinkTarget]) -> Callable[[str], MadeBy] | None:
+    if job.jobs == 1:
+        return None
+    from exporter.made import made_by
+
+    return made_by(mapper.run, job.alerts, targets)
 
 
 def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from exporter.collectors import Collector, Settings
-from exporter.collectors.guard import FileCounts, collect, load, source_of
+from exporter.collectors import Collector, MadeBy, Settings
+from exporter.collectors.guard import Collected, FileCounts, collect, load, source_of
 from exporter.collectors.local_times import with_zones
 from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
@@ -16,9 +16,10 @@ from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Discovery, Host
 from exporter.evidence.observed import ObservedFile
 from exporter.mapping.mapper import MappedRecord, Mapper
-from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Record, Source
+from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Made, Record, Source
 from exporter.report.run import FileReport, HostReport, IncidentLine, RunReport, SinkReport
 from exporter.sinks import Outcome, Result, Sink
+from exporter.sinks.made import MadeEvent
 from exporter.state.dead_letters import DeadLetters
 from exporter.states import Tell, told_once
 from exporter.times import iso, usable
@@ -80,7 +81,10 @@ class NoLedger:
 
 
 class Pipeline:
-    """One run. `hashed` computes the SHA-256 of every evidence file for the manifest."""
+    """One run. `hashed` computes the SHA-256 of every evidence file for the manifest.
+
+    `made_by` says for a host's name how processes that read its logs may map what no incident needs; a ledger has to see every record.
+    """
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class Pipeline:
         report: RunReport,
         hashed: bool,
         ledger: Ledger | None = None,
+        made_by: Callable[[str], MadeBy] | None = None,
     ) -> None:
         self._mapper = mapper
         self._sinks = list(sinks)
@@ -101,6 +106,7 @@ class Pipeline:
         self._progress = progress
         self._hashed = hashed
         self._ledger = ledger or NoLedger()
+        self._made_by = made_by if ledger is None else None
         self._position = 0
         self._collectors: dict[str, Collector] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -131,22 +137,27 @@ class Pipeline:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
         self.report.hosts.append(report)
         settings = with_zones(self._settings, (*host.files, *host.earlier_traces))
+        if self._made_by is not None and not any(file.snapshot for _, file in host.files):
+            settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
         with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
             for record in self._ledger.earlier(host):
                 correlator.offer(record)
             for name, file, tell in told_once(host, self._mapper.run.case, partial(self._silently, host, settings)):
-                for record in self._file(name, file, tell, report, settings):
-                    self._emit_all(self._ledger.admit(record, correlator.offer), report)
+                for found in self._file(name, file, tell, report, settings):
+                    if isinstance(found, Made):
+                        self._emit_made(found)
+                    else:
+                        self._emit_all(self._ledger.admit(found, correlator.offer), report)
             self._emit_all(self._ledger.release(correlator.finish()), report)
         self._ledger.leave(host, self.flush)
 
-    def _silently(self, host: Host, settings: Settings, name: str, file: EvidenceFile) -> Iterator[Record | DeadLetter | FileCounts]:
+    def _silently(self, host: Host, settings: Settings, name: str, file: EvidenceFile) -> Iterator[Collected]:
         return collect(self._collector(name), file, host.name, settings)
 
     def _collector(self, name: str) -> Collector:
         return self._collectors.setdefault(name, load(name))
 
-    def _file(self, name: str, file: EvidenceFile, tell: Tell, host: HostReport, settings: Settings) -> Iterator[Record]:
+    def _file(self, name: str, file: EvidenceFile, tell: Tell, host: HostReport, settings: Settings) -> Iterator[Record | Made]:
         """The records of one file; its losses go their own way."""
         self._progress.file(host.name, file.path)
         observed = ObservedFile(file, self._progress.advance, hashed=self._hashed)
@@ -157,6 +168,8 @@ class Pipeline:
                     repeated += 1
                 else:
                     yield record
+            elif isinstance(item, Made):
+                yield item
             elif isinstance(item, DeadLetter):
                 self._lose(item, file)
             else:
@@ -196,6 +209,12 @@ class Pipeline:
         for sink, report in self._sinks:
             report.counts.incoming += 1
             self._count(report, self._written(sink, mapped))
+
+    def _emit_made(self, made: Made) -> None:
+        self._position += 1
+        for number, (sink, report) in enumerate(self._sinks):
+            report.counts.incoming += 1
+            self._count(report, sink.write(MadeEvent(made, number), self._position))
 
     def _written(self, sink: Sink, mapped: MappedRecord) -> Iterable[Result]:
         try:

@@ -84,7 +84,20 @@ class Tally(msgspec.Struct, frozen=True):
     unparsed: Mapping[str, int] = {}
 
 
-Item: TypeAlias = Parsed | Rejected | Tally
+Output: TypeAlias = bytes | list[tuple[bytes, bytes]]
+"""What one sink writes of a record: a document, or the sort keys and lines of its rows."""
+
+
+class Made(msgspec.Struct, frozen=True, array_like=True):
+    """One payload that was mapped where it was read: its kind and verdict, the document's id, and for each sink of the run its output."""
+
+    kind: str
+    verdict: Verdict
+    id: str
+    outputs: tuple[Output, ...]
+
+
+Item: TypeAlias = Parsed | Made | Rejected | Tally
 
 
 class Source(msgspec.Struct, frozen=True):

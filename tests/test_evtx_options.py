@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.pipeline import Pipeline
 from exporter.synthetic.evtx import build_evtx
 from tests.evtx_logs import events, log_of, record_offsets, seal
-from tests.golden.inputs import OF_ANOTHER_CHANNEL
+from tests.golden.inputs import OF_ANOTHER_CHANNEL, THREAT
 from tests.line import export
 
 
@@ -45,13 +46,27 @@ def test_all_events_of_any_channel_are_exported_when_asked_for(tmp_path: Path) -
     assert other["winlog"]["event_data"] == {"TargetUserName": "ana", "LogonType": "3"}
 
 
-def test_several_processes_write_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log that is worth several processes: cut off, with a threat, and with a record that is damaged."""
     monkeypatch.setattr("exporter.collectors.evtx_workers.WORTH_BYTES", 0)
     monkeypatch.setattr("exporter.collectors.evtx_workers._CHUNKS", 1)
     evidence = tmp_path / "evidence"
     evidence.mkdir()
-    (evidence / "x.evtx").write_bytes(log_of(200)[:-70_000])
-    one, two = (export(evidence, tmp_path / str(jobs), reproducible=True, jobs=jobs) for jobs in (1, 2))
+    threat = events(1, event_id=1116, data={**THREAT, "Path": "file:_C:\\Temp\\x.exe"})
+    data = bytearray(build_evtx([*threat, *events(200)[1:]]))
+    data[record_offsets(data)[5] + 24 :][:40] = b"\xff" * 40
+    data[record_offsets(data)[7] + 200] ^= 1
+    (evidence / "x.evtx").write_bytes(data[:-70_000])
+    return evidence
+
+
+def test_several_processes_write_the_same_bytes_as_one(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emitted, original = [], Pipeline._emit_made
+    monkeypatch.setattr(Pipeline, "_emit_made", lambda pipeline, made: (emitted.append(made), original(pipeline, made)))
+    one, two = (export(large, tmp_path / str(jobs), reproducible=True, jobs=jobs) for jobs in (1, 2))
+    assert {made.kind for made in emitted} == {"evtx_configuration_change"}
+    assert len(emitted) > 100
     for path in sorted(one.folder.iterdir()):
         assert (two.folder / path.name).read_bytes() == path.read_bytes()
     assert two.report.hosts == one.report.hosts

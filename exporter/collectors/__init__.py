@@ -35,10 +35,25 @@ class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
         return {name: getattr(self, name) for name in ReadingOptions.__struct_fields__}
 
 
+class MadeBy(msgspec.Struct, frozen=True):
+    """What a process that reads a log maps its payloads by.
+
+    `start` names a function (`module:function`) that takes `arguments`, the source of the records and the collector's name, and gives one
+    from Parsed to Made, or to None for a payload that is to be mapped by who asked.
+    """
+
+    start: str
+    arguments: bytes
+
+
 class Settings(ReadingOptions, frozen=True, kw_only=True):
-    """How the files of one host are read: the user's options, and the time zones that the host's traces state."""
+    """How the files of one host are read: the user's options, and the time zones that the host's traces state.
+
+    With `made_by` a collector that has processes of its own may give Made in place of Parsed.
+    """
 
     zones: tuple[TracedZone, ...] = ()
+    made_by: MadeBy | None = None
 
 
 class Collector(Protocol):

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 
 from exporter.collectors import Settings
+from exporter.collectors.guard import source_of
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import ReadChunks, Reading, parse
@@ -24,7 +25,7 @@ class EvtxCollector:
         With `carve` a file without the header of a log is searched for chunks.
         """
         reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
-        parallel = _with_jobs(settings.jobs, file.size)
+        parallel = _with_jobs(settings, file)
         with file.open() as stream:
             if not settings.carve:
                 yield from parse(stream, reading, parallel)
@@ -44,10 +45,10 @@ class EvtxCollector:
         return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
 
 
-def _with_jobs(jobs: int, size: int | None) -> ReadChunks | None:
+def _with_jobs(settings: Settings, file: EvidenceFile) -> ReadChunks | None:
     """Processes have their price: a run with one does not even import what starts them."""
-    if jobs == 1:
+    if settings.jobs == 1:
         return None
     from exporter.collectors.evtx_workers import with_jobs
 
-    return with_jobs(jobs, size)
+    return with_jobs(settings.jobs, file.size, settings.made_by, source_of(file))

@@ -7,16 +7,18 @@ import logging
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TypeAlias
 
 import msgspec
 
+from exporter.collectors import MadeBy
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import Chunk, Counts, ReadChunks, Reading, parse_chunk, read_in_order
-from exporter.records import UNVERIFIABLE, Integrity, Item, Parsed, Rejected, Tally
+from exporter.records import UNVERIFIABLE, Integrity, Item, Made, Parsed, Rejected, Source, Tally
 
 WORTH_BYTES = 32 << 20
 """Smaller logs are read before a process has started."""
@@ -24,13 +26,17 @@ _CHUNKS = 16
 _START_SECONDS = 60
 _READY = b"ready"
 _AGAIN = b""
+_MADE = "made"
+_NOWHERE = Source("", "")
 _Batch: TypeAlias = list[Chunk | Rejected]
+_Mapping: TypeAlias = tuple[MadeBy, Source]
+_Make: TypeAlias = Callable[[Parsed], Made | None]
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class _Wire(msgspec.Struct, array_like=True):
-    """An item: a payload of this kind with what goes with it, or without a kind a Rejected."""
+    """An item: a payload of this kind with what goes with it, without a kind a Rejected, or a Made."""
 
     kind: str
     body: msgspec.Raw
@@ -48,6 +54,7 @@ class _Answer(msgspec.Struct, array_like=True):
 
 _decode_chunks = msgspec.msgpack.Decoder(list[Chunk]).decode
 _decode_answer = msgspec.msgpack.Decoder(_Answer).decode
+_decode_made = msgspec.msgpack.Decoder(Made).decode
 _decode_rejected = msgspec.msgpack.Decoder(Rejected).decode
 
 
@@ -60,16 +67,20 @@ def _classes(base: type[WindowsEvent]) -> Iterator[type[WindowsEvent]]:
 _DECODERS = {one.kind: msgspec.msgpack.Decoder(one) for one in reversed(list(_classes(WindowsEvent)))}
 
 
-def with_jobs(jobs: int, size: int | None) -> ReadChunks | None:
-    """How a log of this size (bytes) is read; None for one process."""
-    return partial(read_parallel, jobs=jobs) if jobs > 1 and size is not None and size >= WORTH_BYTES else None
+def with_jobs(jobs: int, size: int | None, made_by: MadeBy | None = None, source: Source = _NOWHERE) -> ReadChunks | None:
+    """How a log of this size (bytes) is read; None for one process. With `made_by` payloads come mapped, as records of `source`."""
+    if jobs == 1 or size is None or size < WORTH_BYTES:
+        return None
+    return partial(read_parallel, jobs=jobs, mapping=None if made_by is None else (made_by, source))
 
 
-def read_parallel(units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts, *, jobs: int) -> Iterator[Item]:
+def read_parallel(
+    units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts, *, jobs: int, mapping: _Mapping | None = None
+) -> Iterator[Item]:
     """The same items as `read_in_order`, rendered by that many processes; by this one where none can be started."""
     workers: list[_Worker] = []
     try:
-        workers += _started(jobs, reading)
+        workers += _started(jobs, reading, mapping)
         if not workers:
             yield from read_in_order(units, reading, counts)
             return
@@ -91,14 +102,15 @@ def read_parallel(units: Iterable[Chunk | Rejected], reading: Reading, counts: C
 class _Worker:
     """A process and our end of its pipe. One that has died is replaced when it gets its next range."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, mapping: _Mapping | None) -> None:
         self._reading = reading
+        self._mapping = mapping
         self._start()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, self._reading), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, self._reading, self._mapping), daemon=True)
         self._alive = True
         try:
             self._process.start()
@@ -138,11 +150,11 @@ class _Worker:
             self._process.join()
 
 
-def _started(jobs: int, reading: Reading) -> list[_Worker]:
+def _started(jobs: int, reading: Reading, mapping: _Mapping | None) -> list[_Worker]:
     workers: list[_Worker] = []
     try:
         for _ in range(jobs):
-            workers.append(_Worker(reading))  # noqa: PERF401 - those that did start must be known when one does not
+            workers.append(_Worker(reading, mapping))  # noqa: PERF401 - those that did start must be known when one does not
         for worker in workers:
             worker.wait()
     except (OSError, EOFError, RuntimeError, ValueError) as error:
@@ -188,34 +200,43 @@ def _items(batch: _Batch, answer: bytes | None, reading: Reading, counts: Counts
 
 
 def _unwired(wire: _Wire) -> Item:
+    if wire.kind == _MADE:
+        return _decode_made(wire.body)
     if not wire.kind:
         return _decode_rejected(wire.body)
     return Parsed(_DECODERS[wire.kind].decode(wire.body), wire.offset, wire.raw_hash, wire.integrity, number=wire.number)
 
 
-def _wired(item: Item) -> _Wire:
-    assert not isinstance(item, Tally)
+def _wired(item: Item, make: _Make | None) -> _Wire:
+    assert not isinstance(item, Tally | Made)
     if isinstance(item, Rejected):
         return _Wire("", msgspec.Raw(_encode(item)))
+    if make is not None and (made := make(item)) is not None:
+        return _Wire(_MADE, msgspec.Raw(_encode(made)))
     return _Wire(item.payload.kind, msgspec.Raw(_encode(item.payload)), item.offset, item.raw_hash, item.integrity, item.number)
 
 
-def serve(pipe: Connection, reading: Reading) -> None:
+def serve(pipe: Connection, reading: Reading, mapping: _Mapping | None = None) -> None:
     """What a process does: reads ranges until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    make = None
+    if mapping is not None:
+        made_by, source = mapping
+        module, _, name = made_by.start.partition(":")
+        make = getattr(import_module(module), name)(made_by.arguments, source, "evtx")
     try:
         pipe.send_bytes(_READY)
         while True:
-            pipe.send_bytes(answer_to(pipe.recv_bytes(), reading))
+            pipe.send_bytes(answer_to(pipe.recv_bytes(), reading, make))
     except (EOFError, OSError):
         return
 
 
-def answer_to(request: bytes, reading: Reading) -> bytes:
+def answer_to(request: bytes, reading: Reading, make: _Make | None = None) -> bytes:
     """The encoded items of the encoded chunks; nothing where a text or number has no encoding and our parent must read them itself."""
     counts = Counts()
     try:
-        chunks = [[_wired(item) for item in parse_chunk(chunk, reading, counts)] for chunk in _decode_chunks(request)]
+        chunks = [[_wired(item, make) for item in parse_chunk(chunk, reading, counts)] for chunk in _decode_chunks(request)]
         return _encode(_Answer(counts.seen, dict(counts.unparsed), chunks))
     except (UnicodeEncodeError, OverflowError):
         return _AGAIN

@@ -13,7 +13,7 @@ import msgspec
 from exporter.collectors import COLLECTORS, Collector, Settings
 from exporter.errors import EvidenceError, FormatError, SourceGone
 from exporter.evidence import EvidenceFile
-from exporter.records import DeadLetter, Parsed, Record, Rejected, Source, Tally
+from exporter.records import DeadLetter, Made, Parsed, Record, Rejected, Source, Tally
 
 _EXCERPT = 400
 
@@ -42,7 +42,7 @@ class FileCounts(msgspec.Struct):
             setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
 
 
-Collected: TypeAlias = Record | DeadLetter | FileCounts
+Collected: TypeAlias = Record | Made | DeadLetter | FileCounts
 
 
 def load(name: str) -> Collector:
@@ -72,6 +72,11 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
                 yield Record(payload, host, source, name, key, item.raw_hash, item.offset, item.number, integrity, item.incomplete)
                 if item.incomplete is not None:
                     yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)
+            elif isinstance(item, Made):
+                counts.emitted += 1
+                kinds[item.kind] = kinds.get(item.kind, 0) + 1
+                verdicts[item.verdict] = verdicts.get(item.verdict, 0) + 1
+                yield item
             elif isinstance(item, Rejected):
                 counts.rejected += item.units
                 yield _letter(collector, item, source, host)

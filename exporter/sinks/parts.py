@@ -4,16 +4,18 @@ Timelines leave sorted runs (`Saved`), `ecs` leaves its documents. Sinks that ac
 from every process.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from exporter.errors import SinkUnavailable
-from exporter.records import Mapped, Messages
+from exporter.records import Mapped, Messages, Output
 from exporter.sinks import STREAMING, Result, Sink
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink
 from exporter.sinks.timeline import Encode, Timeline
+
+_FILES = frozenset(("ecs", "l2tcsv", "timesketch"))
 
 
 @runtime_checkable
@@ -31,7 +33,7 @@ class TimelinePart:
     def __init__(self, name: str, path: Path, encode: Encode, settings: SinkSettings) -> None:
         self.name, self.target = name, str(path)
         self._path = path
-        self._timeline = Timeline(self.target, settings, encode, Messages.PLASO if name == "l2tcsv" else Messages.OWN)
+        self._timeline = Timeline(self.target, settings, encode, _messages(name))
         self.saved = Saved(path, 0, 0)
 
     def check(self) -> None:
@@ -67,10 +69,25 @@ def open_part(target: SinkTarget, path: Path, settings: SinkSettings) -> Sink:
         return open_sink(target, settings)
     if target.name == "ecs":
         return open_sink(SinkTarget(target.name, str(path)), settings)
-    return TimelinePart(target.name, path, _encoder(target, settings), settings)
+    return TimelinePart(target.name, path, encoder(target, settings), settings)
 
 
-def _encoder(target: SinkTarget, settings: SinkSettings) -> Encode:
+def maker(target: SinkTarget) -> Callable[[Mapped], Output] | None:
+    """What makes the document or the lines that this target's sink writes of a record, and may raise RowRefused; None for a server's."""
+    if target.server or target.name not in _FILES:
+        return None
+    if target.name == "ecs":
+        return lambda event: event.document()
+    encode, messages = encoder(target, SinkSettings()), _messages(target.name)
+    return lambda event: [encode(row) for row in event.rows(messages)]
+
+
+def _messages(name: str) -> Messages:
+    return Messages.PLASO if name == "l2tcsv" else Messages.OWN
+
+
+def encoder(target: SinkTarget, settings: SinkSettings) -> Encode:
+    """What encodes the rows of a timeline."""
     if target.name == "l2tcsv":
         from exporter.sinks.l2tcsv import L2tcsvSink
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from exporter.records import Mapped, Messages, Row
 from exporter.sinks import Outcome, Result
+from exporter.sinks.made import MadeEvent
 from exporter.sinks.runs import MEMORY_BYTES, SortedRuns
 from exporter.sinks.targets import SinkSettings
 
@@ -35,7 +36,7 @@ class Timeline:
         """Take the rows of one record, all or none."""
         self.position = position
         try:
-            lines = [self._encode(row) for row in event.rows(self._messages)]
+            lines = event.lines() if isinstance(event, MadeEvent) else [self._encode(row) for row in event.rows(self._messages)]
         except RowRefused as error:
             return (Result(position, event.id, Outcome.DEAD, str(error), 0),)
         if not lines:
