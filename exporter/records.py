@@ -1,8 +1,8 @@
 """What flows through the program: payloads, records, losses, counts, and the rows and documents made of them."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
@@ -161,7 +161,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def event_id(case: str, record: Record) -> str:
     """The identity of sink-contracts C5: 40 hex digits, the same on every run and every machine."""
     text = "\0".join(("v1", case, record.host, *record.key))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
+    return sha256(data).hexdigest()[:40]
 
 
 class Shared(msgspec.Struct, frozen=True, eq=False):

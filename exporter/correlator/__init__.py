@@ -3,7 +3,7 @@
 `keys` says what joins, `groups` joins by exact ids, `joins` by weaker ones; `story` and `assembly` make the incident.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,16 +33,16 @@ class Correlator:
         self._identities: list[str] = []
         self._ranks = bytearray()
 
-    def offer(self, record: Record) -> Iterator[Record]:
+    def offer(self, record: Record) -> Sequence[Record]:
         """Take one record; what can be passed on at once is returned."""
         found = keys(record.payload)
         if found is None:
-            return iter((record,))
+            return (record,)
         self._spool.add(record)
         self._keys.append(found)
         self._identities.append(event_id(self._case, record))
         self._ranks.append(RANK[type(record.payload)])
-        return iter(())
+        return ()
 
     def finish(self) -> Iterator[Record]:
         """The held records in the order offered, each with its correlation, then the incidents in time order. Call once."""

@@ -14,6 +14,7 @@ from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Tim
 from exporter.records import Messages, Payload, Record, Row, Verdict, event_id
 from exporter.times import UNIX_EPOCH, USABLE_END, iso, usable
 
+_FAILED = Verdict.FAILED
 _ALERT_SWITCH = {"none": frozenset[str](), "incident": frozenset({"incident"}), "detection": frozenset({"incident", "detection"})}
 """Which `alert` words of the mappings become `event.kind: alert` (sink-contracts E7)."""
 
@@ -124,7 +125,8 @@ def _digits(time: Time) -> tuple[int, str | None]:
 
 
 def _tags(record: Record) -> tuple[str, ...]:
-    if record.integrity.verdict is not Verdict.FAILED and not record.incomplete:
+    failed = record.integrity.verdict is _FAILED
+    if not failed and not record.incomplete:
         return ()
-    tags = ("integrity_failed",) if record.integrity.verdict is Verdict.FAILED else ()
+    tags = ("integrity_failed",) if failed else ()
     return (*tags, "incomplete") if record.incomplete else tags

@@ -18,6 +18,9 @@ class Outcome(StrEnum):
     DEAD = "dead"
 
 
+_WRITTEN = Outcome.WRITTEN
+
+
 class Result(msgspec.Struct, frozen=True, gc=False):
     """The fate of one record at one sink; timeline sinks may write `rows` lines for it.
 
@@ -48,7 +51,7 @@ class Counts(msgspec.Struct):
 
     def add(self, result: Result) -> None:
         """Count one result."""
-        if result.outcome is Outcome.WRITTEN:
+        if result.outcome is _WRITTEN:
             self.written += 1
             self.rows += result.rows
         else:

@@ -13,6 +13,7 @@ from exporter.sinks.targets import SinkSettings, SinkTarget
 
 _BATCH_BYTES = 1 << 16
 """Larger ones are given back to the system and asked for again, page by page, which costs more than all else here."""
+_WRITTEN = Outcome.WRITTEN
 
 
 class EcsSink:
@@ -44,7 +45,7 @@ class EcsSink:
         self._size += len(document)
         if self._size >= _BATCH_BYTES:
             self._send()
-        return (Result(position, event.id, Outcome.WRITTEN),)
+        return (Result(position, event.id, _WRITTEN),)
 
     def merge(self, saved: Sequence[Saved]) -> None:
         """Append documents that processes of a batch have saved. Raises SinkUnavailable."""

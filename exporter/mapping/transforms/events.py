@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 from exporter.text import clean
 
@@ -20,8 +20,8 @@ def event_data(data: Mapping[str, str]) -> dict[str, str]:
     >>> event_data({"Threat Name": "x", "Unused": ""})
     {'Threat_Name': 'x'}
     """
-    ready = _ready(data)
-    return dict(compress(zip(ready.names.fields, ready.values, strict=True), ready.values))
+    names, values = _ready(data)
+    return dict(compress(zip(names.fields, values, strict=True), values))
 
 
 def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[str, str] | None:
@@ -32,11 +32,11 @@ def unlisted_data(data: Mapping[str, str], listed: Mapping[str, str]) -> dict[st
     >>> unlisted_data({"Threat Name": "x", "Brand new": "y"}, {"Threat_Name": "keyword"})
     {'Brand_new': 'y'}
     """
-    ready = _ready(data)
-    places = ready.names.outside(listed)
+    names, values = _ready(data)
+    places = names.outside(listed)
     if not places:
         return None
-    pairs = ((ready.names.fields[place], ready.values[place]) for place in places)
+    pairs = ((names.fields[place], values[place]) for place in places)
     return {name[:_LONGEST_NAME]: value[:_LONGEST_VALUE] for name, value in pairs if value} or None
 
 
@@ -57,21 +57,16 @@ class _Names:
         return self._outside
 
 
-class _Ready(NamedTuple):
-    data: Mapping[str, str]
-    names: _Names
-    values: tuple[str, ...]
+_latest: tuple[Mapping[str, str], tuple[_Names, tuple[str, ...]]] = ({}, (_Names(()), ()))
 
 
-_latest = _Ready({}, _Names(()), ())
-
-
-def _ready(data: Mapping[str, str]) -> _Ready:
-    """Event data taken apart once for all transforms of one document, which follow each other."""
+def _ready(data: Mapping[str, str]) -> tuple[_Names, tuple[str, ...]]:
+    """The names and the values of event data, taken apart once for all transforms of one document, which follow each other."""
     global _latest
-    found = _latest
-    if found.data is not data:
-        _latest = found = _Ready(data, _names((*data,)), (*data.values(),))
+    latest, found = _latest
+    if latest is not data:
+        found = _names((*data,)), (*data.values(),)
+        _latest = data, found
     return found
 
 
@@ -103,9 +98,8 @@ def parameter_texts(data: Mapping[str, str], texts: Mapping[str, str]) -> dict[s
     """
     if "%%" not in "".join(data.values()):
         return None
-    ready = _ready(data)
-    names = zip(ready.names.fields, ready.values, strict=True)
-    return {name: texts[value] for name, value in names if value in texts} or None
+    names, values = _ready(data)
+    return {name: texts[value] for name, value in zip(names.fields, values, strict=True) if value in texts} or None
 
 
 def parameter_text(value: str, texts: Mapping[str, str]) -> str:
