@@ -16,6 +16,7 @@ from exporter.evidence.handles import open_file
 from exporter.evidence.images import DEFAULT, Image, ImageOptions
 from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.streams import Limits
+from exporter.evidence.uploads import UPLOADS, set_times
 from exporter.records import Rejected
 
 CLIENT_INFO = "client_info.json"
@@ -103,7 +104,7 @@ def discover(
     rejected: list[Rejected] = []
     roots: list[_Root] = []
     for tree in trees:
-        roots += _named(_roots(tree, [*collectors, CLIENT_INFO], rejected), host, computer_name)
+        roots += _named(_roots(tree, [*collectors, CLIENT_INFO, UPLOADS], rejected), host, computer_name)
     return Discovery(
         hosts=tuple(_hosts(roots, collectors, tails_by_collector)),
         rejected=tuple(rejected),
@@ -114,13 +115,17 @@ def discover(
 def _roots(tree: Tree, tails: Sequence[str], rejected: list[Rejected]) -> list[_Root]:
     files: list[File] = []
     infos: dict[tuple[str, ...], File] = {}
+    listings: list[File] = []
     for found in tree.walk(tails):
         if isinstance(found, Rejected):
             rejected.append(msgspec.structs.replace(found, excerpt="/".join(filter(None, (tree.name, found.excerpt)))))
         elif CLIENT_INFO in found.tails:
             infos[_folder(found)] = found
+        elif UPLOADS in found.tails:
+            listings.append(found)
         else:
             files.append(found)
+    rejected += [Rejected(None, reason, "/".join((tree.name, file.path))) for file, reason in set_times(listings, files)]
     roots: dict[tuple[str, ...], _Root] = {}
     drives = {folder[:end] for folder in map(_folder, files) if (end := layouts.drive(folder)) is not None}
     for file in files:
