@@ -51,7 +51,7 @@ def items(rows: Iterable[Row], base: Path) -> list[Item]:
 
 
 def _identity(row: Row, paths: Sequence[str]) -> str:
-    text = "\0".join((row.name or "", str(row.utc_offset), *(str(Path(path).resolve()) for path in paths)))
+    text = "\0".join((row.name or "", str(row.utc_offset), *map(os.path.abspath, paths)))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 

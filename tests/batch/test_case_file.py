@@ -79,6 +79,13 @@ def test_hosts_of_one_name_are_told_apart_and_the_same_evidence_is_one(folder: P
     assert len({item.id for item in found.items}) == 2
 
 
+def test_links_to_one_place_are_hosts_of_their_own(folder: Path) -> None:
+    for name in ("x.zip", "y.zip"):
+        (folder / "share" / name).symlink_to(folder / "gone.zip")
+    found = read(folder, "case: C1\nsinks: [ecs:-]\nevidence: [share/*.zip]\n")
+    assert [item.label for item in found.items] == ["x.zip", "y.zip"]
+
+
 def test_a_path_where_nothing_is_stays_in_the_plan(folder: Path) -> None:
     found = read(folder, "case: C1\nsinks: [ecs:-]\nhosts: [{evidence: [gone.zip]}]\n")
     assert found.items[0].evidence == (str(folder / "gone.zip"),)
