@@ -14,6 +14,7 @@ _SHOWN = 50
 class BatchReport(msgspec.Struct, kw_only=True):
     """All hosts by state, and the sums over them. `explained` are the first of those that are not complete, with their reasons.
 
+    `scattered` are host names that more than one entry held: their records were joined within each entry only.
     `done_before` were read by an earlier run. `stopped` is why the batch ended early. `finished_before`: nothing was left to do.
     """
 
@@ -28,6 +29,8 @@ class BatchReport(msgspec.Struct, kw_only=True):
     dead_letters: int = 0
     dead_letter_file: str | None = None
     explained: list[tuple[str, str, str]] = []
+    names: set[str] = set()
+    scattered: set[str] = set()
     unbalanced: list[str] = []
     stopped: str | None = None
     refused: bool = False
@@ -42,6 +45,9 @@ class BatchReport(msgspec.Struct, kw_only=True):
         self.files += outcome.files
         self.incidents += outcome.incidents
         self.dead_letters += outcome.dead_letters
+        found = {name.casefold() for name in outcome.hosts}
+        self.scattered |= found & self.names
+        self.names |= found
         for report, counts in zip(self.sinks, outcome.sinks, strict=False):
             add_counts(report.counts, counts)
         if outcome.state != "complete" and len(self.explained) < _SHOWN:

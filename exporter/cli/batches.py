@@ -17,6 +17,7 @@ from exporter.report.summary import sink_lines
 from exporter.text import printable
 
 _TERMINATED = 128 + 15
+_SHOWN = 10
 
 
 class _Terminated(KeyboardInterrupt):
@@ -89,6 +90,9 @@ def summary(report: BatchReport) -> Iterator[str]:
     rest = report.states.total() - report.states["complete"] - len(report.explained)
     if rest > 0:
         yield f"… and {rest} more"
+    if report.scattered:
+        shown = ", ".join(sorted(report.scattered)[:_SHOWN]) + (" …" if len(report.scattered) > _SHOWN else "")
+        yield f"In more than one entry, and joined within each only: {shown} (list them as one host in CASE.yaml)"
     if report.dead_letters:
         yield f"Damaged or rejected: {report.dead_letters}, explained in {report.dead_letter_file or 'the parts of the hosts'}"
     yield from (f"NOT ACCOUNTED FOR: {text}" for text in report.unbalanced)

@@ -1,6 +1,7 @@
 """A batch writes what an export of the same evidence writes, whatever the number of processes; every host is told."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,19 @@ def test_a_dry_run_lists_hosts_and_sizes_and_leaves_nothing(capsys, own: Path, t
     assert f"4 host(s), {size:,} bytes" in said.out
     assert "HOST-0003.zip" in said.out
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_host_in_two_entries_is_told_and_as_one_entry_it_is_joined(capsys, models: Path, tmp_path: Path) -> None:
+    drive = "C/ProgramData/Microsoft/Windows Defender"
+    for name, part in (("a", "Support"), ("b", "Quarantine")):
+        shutil.copytree(models / "WS-0142" / drive / part, tmp_path / "parts" / name / "WS" / drive / part)
+    apart = here(capsys, tmp_path / "parts", tmp_path / "apart", "--evidence", tmp_path / "parts" / "*" / "WS")
+    assert "In more than one entry, and joined within each only: ws" in apart[2]
+    (tmp_path / "CASE.yaml").write_text("case: T1\nhosts: [{name: WS, evidence: [parts/*/WS]}]\nsinks: ['ecs:one.ndjson']\n", "utf-8")
+    assert invoke(capsys, "batch", tmp_path / "CASE.yaml").code == 0
+    together = [one for one in objects(tmp_path / "one.ndjson") if one["event"]["dataset"] == "defender.incident"]
+    whole = export(sorted((tmp_path / "parts").iterdir()), tmp_path / "e", sinks=("ecs",), host="WS").incidents
+    assert sorted(one["event"]["id"] for one in together) == sorted(one["event"]["id"] for one in whole)
 
 
 def test_chosen_sources_are_read_with_the_ids_that_all_of_them_would_have(capsys, own: Path, tmp_path: Path) -> None:

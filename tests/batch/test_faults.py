@@ -153,13 +153,14 @@ def _wait_until_gone(processes: list[int]) -> None:
 
 @posix
 @procfs
-def test_a_terminated_batch_ends_with_its_processes_and_goes_on(few: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, exit_codes.INTERRUPTED)])
+def test_a_batch_that_is_told_to_end_takes_its_processes_with_it_and_goes_on(few: Path, tmp_path: Path, number: int, code: int) -> None:
     process = start(batch(few, tmp_path / "out", "--jobs", 2, "--results", tmp_path / "results"), tmp_path)
     _wait_for_lines(tmp_path / "results", 2, process)
     started = children(process.pid)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == 128 + signal.SIGTERM, err
+    assert process.returncode == code, err
     assert b"Traceback" not in err
     assert not any(map(alive, started))
     assert not list((tmp_path / "out").glob("*.part"))

@@ -212,11 +212,11 @@ def _shares(folder: Path) -> Iterator[tuple[str, Path]]:
     tool, log = SHARED / "tools" / "make_evtx.py", SHARED / "data" / "evtx" / "win10-rathbun" / _OPERATIONAL
     if tool.exists():
         large = folder / "hosts-logs"
-        for host in range(24):
+        for host in range(16):
             logs = large / f"HOST-{host:02d}" / "C/Windows/System32/winevt/Logs"
             logs.mkdir(parents=True, exist_ok=True)
-            _grown(tool, log, logs / _OPERATIONAL, "16M")
-        yield "hosts with a log of 16 MiB", large
+            _grown(tool, log, logs / _OPERATIONAL, "8M")
+        yield "hosts with a log of 8 MiB", large
 
 
 JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
