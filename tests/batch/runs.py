@@ -9,7 +9,7 @@ from tests.batch.bombs import PROGRAM
 from tests.cli.run import command, start
 from tests.line import FILES
 
-SECONDS = 600
+SECONDS = 3600
 
 
 def targets(folder: Path) -> list[str]:
