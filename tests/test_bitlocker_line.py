@@ -9,7 +9,7 @@ from exporter.cli import exit_codes
 from tests.cli.run import command, invoke, start
 from tests.evidence.images.build import LOG, read, write_tree
 from tests.evidence.images.test_snapshots import CREATED, logs
-from tests.line import export
+from tests.line import Exported, export
 from tests.test_images_line import same_but_for_origin
 
 pytestmark = [pytest.mark.images, pytest.mark.real_data]
@@ -28,16 +28,21 @@ def encrypted(case_folder, image_tool, tmp_path_factory) -> Path:
     return folder / "case.E01"
 
 
+@pytest.fixture(scope="module")
+def from_folder(case_folder, tmp_path_factory) -> Exported:
+    return export(case_folder, tmp_path_factory.mktemp("folder"), reproducible=True)
+
+
 def key_file(folder: Path, key: str = KEY, guid: str = GUID) -> Path:
     path = folder / "keys.csv"
     path.write_text(f'"Recovery Key","KeyID"\r\n"{key}","{{{guid.upper()}}}"\r\n', encoding="utf-16")
     return path
 
 
-def test_an_encrypted_image_gives_what_its_folder_gives(encrypted, case_folder, tmp_path):
+def test_an_encrypted_image_gives_what_its_folder_gives(encrypted, case_folder, from_folder, tmp_path):
     run = export(encrypted, tmp_path / "out", reproducible=True, keys=str(key_file(tmp_path)))
     assert not run.report.damaged
-    same_but_for_origin(run, export(case_folder, tmp_path / "folder", reproducible=True), "p1", encrypted.name, case_folder.name)
+    same_but_for_origin(run, from_folder, "p1", encrypted.name, case_folder.name)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ def test_an_encrypted_image_gives_what_its_folder_gives(encrypted, case_folder, 
     ],
 )
 def test_a_volume_that_stays_locked_is_explained_and_the_rest_is_read(
-    encrypted, case_folder, tmp_path, capsys, monkeypatch, key, guid, reason
+    encrypted, case_folder, from_folder, tmp_path, capsys, monkeypatch, key, guid, reason
 ):
     monkeypatch.chdir(tmp_path)
     keys = ["--keys", key_file(tmp_path, key, guid).name] if key else []
@@ -61,7 +66,7 @@ def test_a_volume_that_stays_locked_is_explained_and_the_rest_is_read(
     letters = (out / "dead-letters.ndjson").read_text(encoding="utf-8")
     assert reason in letters
     assert f"recovery password {{{GUID}}}" in letters
-    assert len(export(case_folder, tmp_path / "folder", sinks=("ecs",)).documents) < len((out / "case.ndjson").read_bytes().splitlines())
+    assert len(from_folder.documents) < len((out / "case.ndjson").read_bytes().splitlines())
 
 
 def test_scan_names_state_and_protectors(encrypted, tmp_path, capsys):

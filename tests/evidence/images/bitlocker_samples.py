@@ -74,7 +74,7 @@ def store(folder: Path, *rows: tuple[str, str, str, str]) -> KeyStore:
     return KeyStore.open(str(path))
 
 
-def plain_volume(path: Path, size: int = 1 << 20) -> bytes:
+def plain_volume(path: Path, size: int = 1 << 19) -> bytes:
     """What passes for an NTFS volume: its first sector, noise, and zeros where metadata can go."""
     sector = bytearray(b"\xeb\x52\x90NTFS    \0\x02\x08".ljust(512, b"\0"))
     struct.pack_into("<3Q", sector, 40, size // 512 - 1, 4, 8)

@@ -12,17 +12,17 @@ from tests.evidence.images.bitlocker_samples import PASSWORD, Cryptsetup, digest
 pytestmark = [pytest.mark.real_data, pytest.mark.images]
 
 FULL = bool(os.environ.get("DEFENDER_EXPORTER_FULL"))
-QUICK = (("aes-cbc-256", "PW"), ("aes-cbc-elephant-128", "RP"), ("aes-xts-128-two-recovery", "RP2"), ("aes-xts-128-crc", "RP"))
+QUICK = (("aes-cbc-elephant-128", "RP"), ("aes-xts-128-two-recovery", "RP2"), ("aes-xts-128-crc", "RP"))
 LONG = (
     *((f"aes-{name}", key) for name in ("cbc-128", "cbc-elephant-256", "xts-128", "xts-256") for key in ("RP", "PW")),
     *((f"aes-xts-128-{name}", "RP") for name in ("first-recovery", "new-entry", "smart-card", "startup-key", "startup-key-win11")),
     *((f"aes-xts-128-{name}", "PW") for name in ("first-recovery", "new-entry", "two-recovery", "crc", "unicode", "4k")),
     *((f"togo-aes-{name}", key) for name in ("cbc-128", "xts-128") for key in ("RP", "PW")),
-    *(("aes-xts-128-two-recovery", "RP"), ("aes-cbc-256", "RP"), ("aes-cbc-elephant-128", "PW")),
+    *(("aes-xts-128-two-recovery", "RP"), ("aes-cbc-256", "RP"), ("aes-cbc-256", "PW"), ("aes-cbc-elephant-128", "PW")),
     *(("aes-cbc-128-4k", "RP"), ("aes-cbc-128-4k", "PW"), ("aes-xts-128-4k", "RP"), ("aes-xts-128-unicode", "RP")),
 )
-WITH_PASSWORD = ("aes-xts_256", "aes_128_diffuser", "recovery_key")
-LONG_WITH_PASSWORD = ("aes-xts_128", "aes_128", "aes_256", "aes_256_diffuser", "startup_key", "recovery_password")
+WITH_PASSWORD = ("aes_128_diffuser", "recovery_key")
+LONG_WITH_PASSWORD = ("aes-xts_256", "aes-xts_128", "aes_128", "aes_256", "aes_256_diffuser", "startup_key", "recovery_password")
 
 
 @pytest.fixture(scope="module")
