@@ -21,14 +21,18 @@ CHANGING = {
 """Calls that change a file, a folder or what is known about them; those on a descriptor need one that was opened for writing, or not."""
 WRITING = re.compile(r"\bO_(WRONLY|RDWR|CREAT|TRUNC|APPEND|TMPFILE)\b")
 CALL = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(\w+)\((.*)$")
+IMAGES = ("raw", "E01", "vmdk", "vhdx", "qcow2")
 PROGRAM = "from exporter.cli import main; main()"
 
 
-@pytest.fixture(params=["folder", "zip"])
+@pytest.fixture(params=["folder", "zip", *(pytest.param(kind, marks=(pytest.mark.images, pytest.mark.real_data)) for kind in IMAGES)])
 def evidence(request, case_folder, tmp_path) -> Path:
-    """A copy of the case, as folder and as zip, in a folder of its own."""
+    """A copy of the case, as folder, as zip and as disk images, in a folder of its own."""
     kept = tmp_path / "evidence"
-    if request.param == "folder":
+    if request.param in IMAGES:
+        kept.mkdir()
+        request.getfixturevalue("image_tool")("make_image", case_folder, kept / f"case.{request.param}")
+    elif request.param == "folder":
         shutil.copytree(case_folder, kept)
     else:
         kept.mkdir()
@@ -36,9 +40,14 @@ def evidence(request, case_folder, tmp_path) -> Path:
     return kept
 
 
+def given(evidence: Path) -> Path:
+    """What is given to the command: the folder, or the one file in it."""
+    return evidence if (evidence / "WS-0142").exists() else next(evidence.iterdir())
+
+
 def test_a_tree_looks_the_same_after_an_export(evidence, tmp_path):
     before = appearance(evidence)
-    run = export(evidence if (evidence / "WS-0142").exists() else evidence / "case.zip", tmp_path / "out", manifest=tmp_path / "run.json")
+    run = export(given(evidence), tmp_path / "out", manifest=tmp_path / "run.json")
     assert run.evidence
     assert appearance(evidence) == before
 
@@ -90,7 +99,7 @@ def offences(calls: str, root: Path) -> list[str]:
 
 
 def test_the_system_sees_no_call_that_could_change_the_evidence(evidence, tmp_path):
-    source = evidence if (evidence / "WS-0142").exists() else evidence / "case.zip"
+    source = given(evidence)
     out = tmp_path / "out"
     out.mkdir()
     targets = ("--to", f"ecs:{out / 'x.ndjson'}", "--to", f"timesketch:{out / 'x.jsonl'}", "--to", f"l2tcsv:{out / 'x.csv'}")

@@ -13,6 +13,7 @@ from exporter.records import Rejected
 
 _INDEX = (1 << 48) - 1
 _REPARSE_POINT, _ENCRYPTED = 0x400, 0x4000
+_ATTRIBUTE_LIST, _FILE_NAME = 0x20, 0x30
 _FIRST_OF_USERS = 24
 """Lower entries of the MFT are the file system's own."""
 
@@ -75,7 +76,7 @@ class Ntfs:
                 with reading(f"entry {index + 1} of {number} in this folder"):
                     entry = folder.get_sub_file_entry(index)
                     if entry.file_reference & _INDEX >= _FIRST_OF_USERS:
-                        yield _entry(entry)
+                        yield from _told(entry, folder.file_reference)
             except EvidenceError as error:
                 yield Rejected(None, error.reason)
 
@@ -102,6 +103,17 @@ class Ntfs:
         """Closes the volume."""
         with reading("closing"):
             self._volume.close()
+
+
+def _told(entry: Any, folder: int) -> Iterator[Entry | Rejected]:
+    """An entry, and a loss of no unit where folder and file say differently what it is called: NTFS has no other check of a name."""
+    attributes = list(entry.attributes)
+    names = [one for one in attributes if one.attribute_type == _FILE_NAME]
+    elsewhere = any(one.attribute_type == _ATTRIBUTE_LIST for one in attributes)
+    if not (elsewhere or any(one.name == entry.name and one.parent_file_reference == folder for one in names)):
+        own = ", ".join(f"`{one.name}`" for one in names) or "nothing"
+        yield Rejected(None, f"the folder calls an entry `{entry.name}`, the entry itself says {own}: one of them is damaged", units=0)
+    yield _entry(entry)
 
 
 def _entry(entry: Any) -> Entry:

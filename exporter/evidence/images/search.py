@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from exporter.errors import EvidenceError
 from exporter.evidence import layouts
 from exporter.evidence.images.ntfs import Entry, Ntfs
@@ -33,6 +35,7 @@ class Search:
     def __init__(self, ntfs: Ntfs, matcher: Matcher) -> None:
         self._ntfs, self._matcher = ntfs, matcher
         self._seen: set[int] = set()
+        self._missed: set[int] = set()
         self.how = "folders"
         self.cut = False
 
@@ -41,10 +44,11 @@ class Search:
         try:
             root = self._ntfs.folder(())
             assert root is not None
-            names = [entry.name for entry in self._ntfs.entries(root[0]) if isinstance(entry, Entry) and entry.is_folder]
+            listed = list(self._ntfs.entries(root[0]))
         except EvidenceError as error:
             yield Rejected(None, error.reason)
             return
+        names = [entry.name for entry in listed if isinstance(entry, Entry) and entry.is_folder]
         if not layouts.looks_like_drive(names):
             yield from self._everywhere(root[0])
             return
@@ -62,6 +66,7 @@ class Search:
             yield Rejected(None, error.reason, "/".join((*base, *path[:star])))
             return
         if found is None:
+            yield from self._misnamed((*base, *path[: star - 1]))
             return
         reference, spelled = found
         if star == len(path):
@@ -70,6 +75,18 @@ class Search:
         for entry in self._listed(reference, spelled):
             if isinstance(entry, Entry) and entry.is_folder and entry.link is None:
                 yield from self._place(base, (*spelled[len(base) :], entry.name, *path[star + 1 :]), below)
+
+    def _misnamed(self, path: Path) -> Iterator[Rejected]:
+        """What is told of the names around a place that is not there: one of them may be its own, damaged."""
+        try:
+            while (found := self._ntfs.folder(path)) is None:
+                path = path[:-1]
+        except EvidenceError as error:
+            yield Rejected(None, error.reason, "/".join(path))
+            return
+        if found[0] not in self._missed:
+            self._missed.add(found[0])
+            yield from (entry for entry in self._listed(*found) if isinstance(entry, Rejected))
 
     def _below(self, reference: int, path: Path, depth: int) -> Iterator[Match | Rejected]:
         pending = deque([(reference, path, depth)])
@@ -119,7 +136,7 @@ class Search:
     def _listed(self, reference: int, path: Path) -> Iterator[Entry | Rejected]:
         try:
             for entry in self._ntfs.entries(reference):
-                yield entry if isinstance(entry, Entry) else Rejected(None, entry.reason, "/".join(path))
+                yield entry if isinstance(entry, Entry) else msgspec.structs.replace(entry, excerpt="/".join(path))
         except EvidenceError as error:
             yield Rejected(None, error.reason, "/".join(path))
 

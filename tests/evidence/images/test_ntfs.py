@@ -9,7 +9,7 @@ from exporter.errors import EvidenceError
 from exporter.evidence.images.containers import open_container
 from exporter.evidence.images.ntfs import Entry, Ntfs
 from exporter.evidence.images.segments import Siblings
-from tests.evidence.images.build import write_tree
+from tests.evidence.images.build import read, write_tree
 
 pytestmark = [pytest.mark.images, pytest.mark.real_data]
 
@@ -87,3 +87,13 @@ def test_an_entry_that_another_file_has_taken_is_not_opened(ntfs):
 def test_a_file_encrypted_by_windows_is_named(ntfs):
     with pytest.raises(EvidenceError, match="EFS"):
         ntfs.data(entries(ntfs)["MPLog-1.log"]._replace(encrypted=True))
+
+
+def test_a_name_that_folder_and_file_tell_differently_is_a_loss(volume, tmp_path):
+    content = bytearray(volume.read_bytes())
+    at = content.find("MPLog-0.log".encode("utf-16-le"))
+    content[at] ^= 2
+    (tmp_path / "v.ntfs").write_bytes(content)
+    losses = read(tmp_path / "v.ntfs")[1]
+    assert [loss.units for loss in losses] == [0]
+    assert "one of them is damaged" in losses[0].reason
