@@ -279,7 +279,7 @@ def hostile_records(texts: list[str]) -> list[FakeMapped]:
             f"{number:040x}",
             [
                 row(
-                    **dict.fromkeys(("message", "short_message", "plaso_message", "plaso_short_message"), text),
+                    **dict.fromkeys(("message", "plaso_message", "plaso_short_message"), text),
                     **dict.fromkeys(("hostname", "username", "display_name", "parser", "source_short", "source_long"), text),
                     tags=(text,),
                     attributes={"threat_name": text, "strings": [text], "size": text, "inode": text},
