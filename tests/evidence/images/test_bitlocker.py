@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.errors import EvidenceError
 from exporter.evidence.images.bitlocker import is_bitlocker, unlock
 from exporter.evidence.images.media import Media
+from exporter.evidence.keys import KeyStore
 from tests.conftest import missing
 from tests.evidence.images.bitlocker_samples import make, plain_volume, store
 
@@ -91,6 +93,27 @@ def test_a_wrong_key_does_not_keep_a_right_one_from_being_tried(plain, shared_to
     make(shared_tools, plain, tmp_path / "volume", f"--recovery={GUIDS[0]}={KEYS[0]}", f"--recovery={GUIDS[1]}={KEYS[1]}")
     keys = store(tmp_path, ("", GUIDS[0], KEYS[1], ""), ("", GUIDS[1], KEYS[1], ""))
     assert opened(tmp_path / "volume", keys).stream.read() == plain.read_bytes()
+
+
+def test_what_opened_a_volume_does_not_stand_for_another_that_calls_itself_the_same(plain, shared_tools, tmp_path):
+    first = make(shared_tools, plain, tmp_path / "first", f"--recovery={GUIDS[0]}={KEYS[0]}")
+    second = make(shared_tools, plain, tmp_path / "second", f"--recovery={GUIDS[0]}={KEYS[0]}", "--clear-key")
+    assert first["volume_guid"] == second["volume_guid"]
+    assert first["vmk"] != second["vmk"]
+    keys = store(tmp_path, ("", GUIDS[0], KEYS[0], ""))
+    for name in ("first", "second", "first"):
+        assert opened(tmp_path / name, keys).stream.read() == plain.read_bytes()
+
+
+def test_what_kept_a_key_from_being_found_is_told_with_the_volume(plain, shared_tools, tmp_path):
+    make(shared_tools, plain, tmp_path / "volume", f"--recovery={GUIDS[0]}={KEYS[0]}")
+    reason = opened(tmp_path / "volume", store(tmp_path, ("", GUIDS[0], KEYS[0].replace("042647", "042648"), ""))).reason
+    assert "line 2 has no usable key: it is mistyped in group 1" in reason
+    program = tmp_path / ("ask.cmd" if sys.platform == "win32" else "ask")
+    program.write_text("@exit /b 3\r\n" if sys.platform == "win32" else "#!/bin/sh\nexit 3\n", encoding="utf-8")
+    program.chmod(0o755)
+    reason = opened(tmp_path / "volume", KeyStore.open(f"command:{program}")).reason
+    assert f"for protector {{{GUIDS[0]}}} the key command ended with 3" in reason
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import struct
 
 import pytest
 
@@ -89,6 +90,16 @@ def test_a_decrypted_volume_is_read_as_it_is(shared_data):
     found = unlock(dissect_volume(shared_data, "decrypted"), None, "G:")
     assert (found.state, found.partial, found.reason, found.protectors) == ("decrypted", False, None, ())
     assert found.stream.read(11)[3:] == b"NTFS    "
+
+
+def test_a_decrypted_volume_whose_metadata_are_damaged_is_refused(shared_data):
+    volume = dissect_volume(shared_data, "decrypted")
+    with volume.getbuffer() as data:
+        for place in struct.unpack_from("<3Q", data, 176):
+            data[place + 60] ^= 1
+    found = unlock(volume, None, "G:")
+    assert (found.stream, found.state) == (None, "decrypted")
+    assert "the checksum holds in no copy" in found.reason
 
 
 @pytest.mark.parametrize("name", ["bitlk-aes-xts-128-eow", "bitlk-partially-encrypted-aes-cbc-128"])
