@@ -99,15 +99,14 @@ def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @posix
 @procfs
 def test_processes_killed_at_random_cost_nothing(many: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    dice, kills = random.Random(4), min(20, HOSTS // 15)
-    process = start(batch(many, tmp_path / "out", "--jobs", 2), tmp_path)
-    while kills and process.poll() is None:
-        time.sleep(dice.uniform(0.2, 1.5))
-        working = children(process.pid)
-        if working:
+    dice, kills, told = random.Random(4), min(20, HOSTS // 15), tmp_path / "results"
+    process = start(batch(many, tmp_path / "out", "--jobs", 2, "--results", told), tmp_path)
+    for number in range(kills):
+        _wait_for_lines(told, number * HOSTS // (kills + 1) + 1, process)
+        time.sleep(dice.uniform(0, 0.3))
+        if working := children(process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(dice.choice(working), signal.SIGKILL)
-            kills -= 1
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == exit_codes.DAMAGED, err
     if b"died 2 times" in err:  # two of the kills met one host
