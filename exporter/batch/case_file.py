@@ -35,6 +35,7 @@ class CaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: str | None = None
     vss: Literal["none", "latest", "all"] | None = None
     state: str | None = None
+    work: str | None = None
     jobs: int | None = None
     runner: str | None = None
 

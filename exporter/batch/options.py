@@ -78,7 +78,7 @@ def batch(path: Path | None, given: dict[str, Any]) -> Batch:
         items=plan,
         to=to,
         state=state,
-        work=given.pop("work") or state / "work",
+        work=given.pop("work") or (base / case.work if case.work else state / "work"),
         sources=_sources(given.pop("sources") or tuple(case.sources), lines),
         jobs=given.pop("jobs") or case.jobs or 1,
         runner=given.pop("runner") or case.runner or "local",

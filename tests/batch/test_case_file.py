@@ -73,6 +73,13 @@ def test_keys_are_a_reference_relative_to_the_file(folder: Path, written: str, m
     assert read(folder, text, keys="mine.csv").keys == "mine.csv"
 
 
+def test_state_and_work_are_relative_to_the_file_and_the_command_line_wins(folder: Path) -> None:
+    text = "case: C1\nsinks: [ecs:-]\nevidence: [b]\nstate: s\nwork: w\n"
+    assert (read(folder, text).state, read(folder, text).work) == (folder / "s", folder / "w")
+    given = read(folder, text, state=Path("mine"), work=Path("ours"))
+    assert (given.state, given.work) == (Path("mine"), Path("ours"))
+
+
 def test_hosts_of_one_name_are_told_apart_and_the_same_evidence_is_one(folder: Path) -> None:
     found = read(folder, "case: C1\nsinks: [ecs:-]\nhosts: [{evidence: [share/H1]}, {evidence: [./share/H1]}, {evidence: [b, share/H1]}]\n")
     assert [item.label for item in found.items] == [f"H1 ({folder / 'share/H1'})", "b"]
