@@ -153,8 +153,8 @@ def _wait_until_gone(processes: list[int]) -> None:
 @posix
 @procfs
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, exit_codes.INTERRUPTED)])
-def test_a_batch_that_is_told_to_end_takes_its_processes_with_it_and_goes_on(few: Path, tmp_path: Path, number: int, code: int) -> None:
-    process = start(batch(few, tmp_path / "out", "--jobs", 2, "--results", tmp_path / "results"), tmp_path)
+def test_a_batch_that_is_told_to_end_takes_its_processes_with_it_and_goes_on(share: Path, tmp_path: Path, number: int, code: int) -> None:
+    process = start(batch(share, tmp_path / "out", "--jobs", 2, "--results", tmp_path / "results"), tmp_path)
     _wait_for_lines(tmp_path / "results", 2, process)
     started = children(process.pid)
     process.send_signal(number)
@@ -164,7 +164,7 @@ def test_a_batch_that_is_told_to_end_takes_its_processes_with_it_and_goes_on(few
     assert not any(map(alive, started))
     assert not list((tmp_path / "out").glob("*.part"))
     assert not outputs(tmp_path / "out")
-    assert run(few, tmp_path / "out", "--resume")[0] == exit_codes.COMPLETE
+    assert run(share, tmp_path / "out", "--resume")[0] == exit_codes.DAMAGED
 
 
 @procfs
