@@ -3,7 +3,8 @@
 import contextlib
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,6 +22,8 @@ _BLOCK_HEAD = struct.Struct("<BII")
 _HEAD = struct.Struct("<BII")
 _CLASSES: tuple[type[Any], ...] = tuple(JOINABLE)
 _INDEX = {payload: index for index, payload in enumerate(_CLASSES)}
+_POSITIONAL = [kind.__match_args__ == kind.__struct_fields__ for kind in _CLASSES]
+"""Whether a class takes its fields by position; the others take them by name only."""
 _NOTHING = Payload()
 _ESCAPED = 0x80
 _TEXT, _NUMBER, _MAP = 1, 2, 3
@@ -85,7 +88,7 @@ def _encoded(record: Record, origin: int) -> bytes:
     rest = (record.key, record.hash, record.offset, record.number)
     try:
         # without the names of fields, where the class takes them by position: half the work and two thirds of the bytes
-        body = _ENCODER.encode(msgspec.structs.astuple(payload) if _TUPLES[index] else payload)
+        body = _ENCODER.encode(msgspec.structs.astuple(payload) if _POSITIONAL[index] else payload)
         return b"".join((_BLOCK_HEAD.pack(index, origin, len(body)), body, _framed(_ENCODER.encode(rest))))
     except (UnicodeEncodeError, OverflowError):
         body = _escaped(payload)
@@ -110,21 +113,18 @@ def _decoded_block(block: bytes, origins: list[tuple[Any, ...]]) -> Iterator[Rec
             payload = _unescaped(body, _CLASSES[index & ~_ESCAPED])
             key, digest, offset, number = msgspec.msgpack.decode(rest, ext_hook=_unescape)
         else:
-            kind, fields = _CLASSES[index], _TUPLES[index]
-            payload = kind(*_decoded(body, fields)) if fields else _decoded(body, kind)
+            payload = _CLASSES[index](*_fields(index)(body)) if _POSITIONAL[index] else _decoded(body, _CLASSES[index])
             key, digest, offset, number = _decode_rest(rest)
         yield Record(payload, host, source, collector, tuple(key), digest, offset, number, integrity, incomplete, correlation)
 
 
-def _by_position(kind: type[Any]) -> Any:
-    """The type of a tuple of the class's fields; None for a class that takes them by name only."""
-    if kind.__match_args__ != kind.__struct_fields__:
-        return None
-    hints = get_type_hints(kind)
-    return tuple[tuple(hints[name] for name in kind.__struct_fields__)]  # type: ignore[misc]
-
-
-_TUPLES = [_by_position(kind) for kind in _CLASSES]
+@cache
+def _fields(index: int) -> Callable[[memoryview], tuple[Any, ...]]:
+    """What decodes the fields of a class."""
+    hints = get_type_hints(_CLASSES[index])
+    fields = tuple[tuple(hints[name] for name in _CLASSES[index].__struct_fields__)]  # type: ignore[misc, valid-type]
+    decode: Callable[[memoryview], tuple[Any, ...]] = msgspec.msgpack.Decoder(fields).decode
+    return decode
 
 
 def _no_room(error: OSError) -> SinkUnavailable:
