@@ -8,6 +8,7 @@ because whoever may runs code as its workers: connections are encrypted and each
 import contextlib
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -31,6 +32,8 @@ _LOCAL = {
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.daemon": True,
     "distributed.admin.tick.limit": "60s",
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
 }
 """Of a cluster of our own: a host is given up with the second worker that died of it, and no worker has a second host waiting, which
 would be blamed for the first one's death."""
@@ -61,6 +64,8 @@ class DaskRunner:
         except ImportError as error:
             raise ConfigurationError("the runner `dask` needs an extra: pip install 'defender-exporter[cluster]'") from error
         self._opened = contextlib.ExitStack()
+        self._threads = 0
+        self._ask_again_at = 0.0
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         try:
             self._opened.enter_context(self._dask.config.set({} if settings.insecure else _ENCRYPTED))
@@ -154,8 +159,12 @@ class DaskRunner:
                 return None
 
     def _window(self) -> int:
-        """Two for each thread of each worker that is there now."""
-        return int(_PER_WORKER * sum(self._client.nthreads().values()))
+        """Two for each thread of each worker that is there now, or was a moment ago: asking costs as much as a small host."""
+        now = time.monotonic()
+        if now >= self._ask_again_at:
+            self._ask_again_at = now + _LOOK_SECONDS / 10
+            self._threads = sum(self._client.nthreads().values())
+        return int(_PER_WORKER * self._threads)
 
     def _submitted(self, task: Task) -> Any:
         key = f"host-{task.item.id}"

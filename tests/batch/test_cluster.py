@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +21,9 @@ from exporter.cli import exit_codes
 from tests.batch.hosts import write_hosts, write_models
 from tests.batch.runs import outputs, results, targets
 from tests.cli.run import ENVIRONMENT, command
+from tests.conftest import missing
 from tests.servers.certificates import Authority
 
-pytest.importorskip("distributed", reason="the extra `cluster` is missing")
 HOSTS = 40
 CRASH = """
 import os, signal, sys
@@ -32,6 +33,12 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 """
 """A `sitecustomize` that ends a worker when it opens a file of one host."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _there() -> None:
+    if find_spec("distributed") is None:
+        missing("the extra `cluster`", "cluster")
 
 
 @pytest.fixture(scope="module")

@@ -196,6 +196,14 @@ def batches(folder: Path) -> list[Job]:
     return jobs
 
 
+def cluster(folder: Path) -> list[Job]:
+    """Hosts read by two workers of Dask, against two processes of ours: what a cluster costs for each host."""
+    name, share = next(_shares(folder))
+    number = len(list(share.iterdir()))
+    local = Peer(_batch(folder, share, 2), number, "the difference is the cluster's")
+    return [Job(f"batch of {name}, two Dask workers", number, (*_batch(folder, share, 2), "--runner", "dask"), {"two processes": local})]
+
+
 def _batch(folder: Path, share: Path, processes: int) -> tuple[str, ...]:
     targets = ("--to", f"timesketch:{folder / 'out.jsonl'}", "--to", f"ecs:{folder / 'out.ndjson'}")
     state = ("--state", str(folder / "batch-state"), "--force", "--progress", "none", "--allow-dead")
@@ -229,5 +237,6 @@ JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "quiet-night": quiet_night,
     "bulk": bulk_client,
     "batch": batches,
+    "cluster": cluster,
 }
 """Name to what makes the jobs; a new benchmark is one line here."""
