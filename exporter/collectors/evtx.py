@@ -1,16 +1,19 @@
 """The EVTX collector: Defender's records from any log; `evtx` and python-evtx are imported when the first chunk is rendered."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exporter.collectors import Settings
 from exporter.collectors.guard import source_of
+from exporter.errors import EvidenceError
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.evtx import ReadChunks, Reading, parse
+from exporter.formats.evtx import ReadChunks, Reading, log_chunks, parse
 from exporter.formats.evtx_chunks import FILE_MAGIC
-from exporter.records import Item, Parsed
+from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.times import unix_microseconds
+
+_MOST_LOST = 5000
 
 
 class EvtxCollector:
@@ -28,7 +31,7 @@ class EvtxCollector:
         parallel = _with_jobs(settings, file)
         with file.open() as stream:
             if not settings.carve:
-                yield from parse(stream, reading, parallel)
+                yield from _salvaged(parse(stream, reading, parallel), file)
                 return
             from exporter.formats.evtx_carve import carve
 
@@ -43,6 +46,24 @@ class EvtxCollector:
         assert isinstance(event, WindowsEvent)
         at = "" if event.created_at is None else str(unix_microseconds(event.created_at))
         return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
+
+
+def _salvaged(items: Iterable[Item], file: EvidenceFile) -> Iterator[Item]:
+    """The items of a log, those records last that could not be read: once more, with templates of other chunks."""
+    lost: list[Rejected] = []
+    for item in items:
+        if isinstance(item, Rejected) and item.number is not None and item.units and len(lost) < _MOST_LOST:
+            lost.append(item)
+            continue
+        if isinstance(item, Tally) and lost:
+            from exporter.formats.evtx_salvage import salvage
+
+            try:
+                with file.open() as stream:
+                    yield from list(salvage(log_chunks(stream), lost))
+            except (EvidenceError, OSError):  # it could be read a moment ago: what was lost stays so
+                yield from lost
+        yield item
 
 
 def _with_jobs(settings: Settings, file: EvidenceFile) -> ReadChunks | None:

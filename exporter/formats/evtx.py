@@ -340,6 +340,12 @@ class _Reader:
         return Rejected(chunk.offset + record.offset, f"chunk {chunk.number}: {reason}", raw[:32].hex(), number=record.id)
 
 
+def log_chunks(stream: BinaryIO) -> Iterator[Chunk | Rejected]:
+    """The chunks of a log as `parse` meets them, and what is missing of them."""
+    header, first = _read(stream, FILE_HEADER), _read(stream, CHUNK)
+    yield from _units(stream, header, first, Counts())
+
+
 def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
     """The Computer of the newest record (that with the highest id) of a log: what the host was called last. None where none can be read.
 

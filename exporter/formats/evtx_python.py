@@ -5,7 +5,7 @@ from its nodes; texts, times and arrays are decoded here. Records without a temp
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from Evtx import Nodes
@@ -37,18 +37,22 @@ def render_chunk(log: bytes) -> Iterator[tuple[int | None, dict[str, Any] | Form
 
 
 class Records:
-    """The records of a one-chunk log, each rendered when it is asked for. `end` is the offset of the free space in the chunk `data`."""
+    """The records of a one-chunk log, each rendered when it is asked for. `end` is the offset of the free space in the chunk `data`.
 
-    def __init__(self, log: bytes) -> None:
+    `donors` are templates to be used instead of the chunk's own: by id, another chunk and the offset in it.
+    """
+
+    def __init__(self, log: bytes, donors: Mapping[int, tuple[bytes, int]] | None = None) -> None:
         self.data = log[FILE_HEADER : FILE_HEADER + CHUNK]
         self.end = struct.unpack_from("<I", self.data, 48)[0]
         self._templates: dict[int, _Template] = {}
+        self._donors = _Donors(donors or {})
         self._left = _NODES_PER_CHUNK
 
     def render(self, offset: int, size: int) -> dict[str, Any]:
         """`{"Event": …}` of the record at this offset in the chunk; raises FormatError."""
         # what a record refers to lies before its own end: a broken one cannot lead the parser further
-        walker = _Walker(_Chunk(self.data[: offset + size], self._templates), min(self._left, _NODES_PER_RECORD))
+        walker = _Walker(_Chunk(self.data[: offset + size], self._templates), self._donors, min(self._left, _NODES_PER_RECORD))
         allowed = walker.left
         try:
             return walker.event(offset + 24)
@@ -111,11 +115,27 @@ class _Template(Nodes.TemplateNode):  # type: ignore[misc]
         return self._parsed
 
 
+class _Donors:
+    """Templates of other chunks, each made when it is asked for."""
+
+    def __init__(self, places: Mapping[int, tuple[bytes, int]]) -> None:
+        self._places = places
+        self._made: dict[int, _Template] = {}
+
+    def get(self, template_id: int) -> _Template | None:
+        if template_id not in self._made and template_id in self._places:
+            data, offset = self._places[template_id]
+            chunk = _Chunk(data, {})
+            self._made[template_id] = _Template(data, offset, chunk, chunk)
+        return self._made.get(template_id)
+
+
 class _Walker:
     """Walks one record."""
 
-    def __init__(self, chunk: _Chunk, left: int) -> None:
+    def __init__(self, chunk: _Chunk, donors: "_Donors", left: int) -> None:
         self.chunk = chunk
+        self._donors = donors
         self.left = left
 
     def event(self, offset: int) -> dict[str, Any]:
@@ -128,7 +148,9 @@ class _Walker:
         if root.unpack_byte(first) & 0x0F != Nodes.SYSTEM_TOKENS.TemplateInstanceToken:
             # an element outside a template has no dependency id, which python-evtx expects in every element
             raise FormatError("python-evtx cannot read a record without a template")
-        return self._elements(root.template_instance().template().children(), root.substitutions())
+        instance = root.template_instance()
+        template = self._donors.get(instance.template_id()) or instance.template()
+        return self._elements(template.children(), root.substitutions())
 
     def _elements(self, nodes: list[Any], values: list[Any]) -> list[tuple[str, Any]]:
         return [self._element(node, values) for node in nodes if isinstance(node, Nodes.OpenStartElementNode)]
