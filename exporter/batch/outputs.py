@@ -24,10 +24,11 @@ _NOTE = "batch.json"
 class Note(msgspec.Struct, kw_only=True):
     """What a batch remembers of itself: `begun` when its outputs are its own to replace, `finished` is the digest of what they hold.
 
-    `outputs` are the files that it has written, `now` is in ticks.
+    `places` are those of its outputs: elsewhere nothing is its own. `outputs` are the files that it has written, `now` is in ticks.
     """
 
     now: int
+    places: tuple[str, ...] = ()
     begun: bool = False
     finished: str = ""
     outputs: tuple[str, ...] = ()
@@ -62,7 +63,9 @@ class Outputs:
         further = [str(path) for path in (batch.manifest, batch.results) if path is not None]
         keep_apart([*map(place_of, self.targets), str(self.letters), *further])
         results = None if batch.results in (None, STANDARD_OUTPUT) else Path(batch.results)
-        self._keep_out_of_evidence([*paths, self.letters, batch.manifest, batch.state, batch.work, batch.temporary, results])
+        files = [path for path in (*paths, self.letters, batch.manifest, results) if path is not None]
+        self.places = tuple(str(path.resolve()) for path in files)
+        self._keep_out_of_evidence([*files, batch.state, batch.work, batch.temporary])
 
     def _keep_out_of_evidence(self, outputs: Sequence[Path | None]) -> None:
         roots = {Path(path).resolve() for item in self._batch.items for path in item.evidence}

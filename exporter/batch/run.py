@@ -76,6 +76,8 @@ class _Run:
         self._store = Store(batch.work.resolve())
         self._hosts = Hosts(self._store, plan, self._settings)
         self._note = read_note(batch.state) or Note(now=_now(batch))
+        if self._note.places != outputs.places:
+            self._note = Note(now=self._note.now, places=outputs.places)
         self.report = BatchReport(case=batch.case, sinks=outputs.reports())
 
     def some(self) -> BatchReport:
@@ -104,7 +106,7 @@ class _Run:
             outputs = self._outputs.open(self.report.sinks, opened, force=batch.force or self._note.begun)
             self._results.start(goes_on=self._note.begun)
             opened.callback(self._results.close)
-            self._note = Note(now=self._note.now, begun=True, outputs=self._note.outputs)
+            self._note = msgspec.structs.replace(self._note, begun=True, finished="")
             write_note(batch.state, self._note)
             self._read(todo)
             count(self._hosts, self.report)
@@ -129,7 +131,7 @@ class _Run:
                 raise ConfigurationError(
                     f"`{batch.state}` holds hosts of an earlier run: continue it with --resume, or begin anew with --force"
                 )
-            self._note = Note(now=_now(batch))
+            self._note = Note(now=_now(batch), places=self._outputs.places)
             if there:
                 store.forget(item.id for item in self._plan)
         left = self._undone()

@@ -200,3 +200,22 @@ def test_a_results_file_has_one_line_for_each_host_in_the_order_of_the_plan(caps
     assert [line["host"] for line in results(path.read_text("utf-8"))] == names
     (tmp_path / "out" / "state" / "batch.json").unlink()
     assert invoke(capsys, *words, "--resume").code == exit_codes.CONFIGURATION, "the file is not this batch's"
+
+
+def test_only_outputs_of_the_batch_itself_are_replaced_or_removed(capsys, own: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    parts = ("--to", f"timesketch:{folder / 'parts.jsonl'}?part_lines=20")
+    assert here(capsys, own, folder, *parts)[0] == 0
+    before = sorted(folder.glob("parts-*"))
+    assert len(before) > 2
+    shutil.rmtree(own / "HOST-0001")
+    assert here(capsys, own, folder, *parts, "--resume")[0] == 0
+    after = sorted(folder.glob("parts-*"))
+    assert len(after) < len(before)
+    told = json.loads((folder / "parts-manifest.json").read_bytes())["parts"]
+    assert [part["name"] for part in told] == [path.name for path in after[:-1]]
+    (folder / "mine.csv").write_text("mine", "utf-8")
+    assert here(capsys, own, folder, "--to", f"l2tcsv:{folder / 'mine.csv'}", "--resume")[0] == exit_codes.CONFIGURATION
+    assert (folder / "mine.csv").read_text("utf-8") == "mine"
+    assert here(capsys, own, folder, "--to", f"l2tcsv:{folder / 'other.csv'}", "--resume", "--force")[0] == 0
+    assert sorted(folder.glob("parts-*")) == after, "what went elsewhere before stays"
