@@ -34,7 +34,7 @@ from exporter.cli import options
 @click.option("--allow-dead", is_flag=True, help="Exit 0 even when documents were rejected or evidence is damaged.")
 @click.option("--progress", type=click.Choice(["auto", "json", "none"]), default="auto", show_default=True, help="How to tell progress.")
 def export(evidence: tuple[str, ...], progress: str, allow_dead: bool, **values: object) -> int:
-    """Export EVIDENCE (folders, zips, tars, single files) to one or more sinks.
+    """Export EVIDENCE (folders, zips, tars, disk images, single files) to one or more sinks.
 
     \b
     defender-exporter export /mnt/case1 --case C1 --to timesketch:c1.jsonl --to l2tcsv:c1.csv --to ecs:c1.ndjson

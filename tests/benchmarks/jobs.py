@@ -11,7 +11,7 @@ import msgspec
 from exporter.synthetic.case_events import grow
 from exporter.synthetic.evtx import Event, write_evtx
 from tests.batch.hosts import write_hosts, write_models
-from tests.benchmarks import bulk, floor, night
+from tests.benchmarks import bulk, floor, images, night
 from tests.conftest import PEERS, SHARED
 
 _OPERATIONAL = "Microsoft-Windows-Windows Defender%4Operational.evtx"
@@ -227,6 +227,17 @@ def _shares(folder: Path) -> Iterator[tuple[str, Path]]:
         yield "hosts with a log of 8 MiB", large
 
 
+def disk_image(folder: Path) -> list[Job]:
+    """Defender's traces out of an image of 200,000 files (goal: a tenth of the peers' CPU)."""
+    image = images.make(folder)
+    peers = {}
+    for name, environment, program in (("dissect.target", "dissect", images.DISSECT), ("log2timeline", "plaso", images.LOG2TIMELINE)):
+        if image is not None and (python := PEERS / environment / "bin" / "python").exists():
+            command = (str(python), "-c", program, str(image), str(folder / "files.plaso"))
+            peers[name] = Peer(command, 1, f"{name} / ours >= 10")
+    return [Job("Defender's traces of a disk image of 200,000 files", 1, _export(folder, image, "ecs:out.ndjson"), peers)] if image else []
+
+
 JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "evtx-ecs": evtx_ecs,
     "evtx-floor": evtx_floor,
@@ -238,5 +249,6 @@ JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
     "bulk": bulk_client,
     "batch": batches,
     "cluster": cluster,
+    "images": disk_image,
 }
 """Name to what makes the jobs; a new benchmark is one line here."""
