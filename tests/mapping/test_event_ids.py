@@ -146,9 +146,10 @@ def test_an_action_is_told_by_its_number_and_error_code_whatever_the_text_says(
 def test_references_to_the_message_file_are_translated_beside_the_raw_text(mapper: Mapper) -> None:
     made = document(mapper, 3002)
     assert made["winlog"]["event_data"]["Feature_Name"] == "%%886"
-    assert made["windows_defender"]["texts"] == {"Feature_Name": "Network Inspection System"}
-    assert made["defender"]["feature"] == {"id": 9, "name": "Network Inspection System", "reason": "%%892"}
-    assert "windows_defender" not in document(mapper, 3002, Feature_Name="Netzwerk")
+    reason = "The system is missing updates that Network Inspection System requires"
+    assert made["windows_defender"]["texts"] == {"Feature_Name": "Network Inspection System", "Reason": reason}
+    assert made["defender"]["feature"] == {"id": 9, "name": "Network Inspection System", "reason": reason}
+    assert "windows_defender" not in document(mapper, 3002, Feature_Name="Netzwerk", Reason="Unbekannt")
 
 
 def test_a_failure_says_why_and_a_success_does_not(mapper: Mapper) -> None:
