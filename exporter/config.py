@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +28,8 @@ def read_config(path: Path, known: Mapping[str, frozenset[str]]) -> Config:
     """The file. Raises ConfigurationError for what is not TOML, for tables and keys that are not in `known`, and for secrets that others
     can read; no error repeats a value.
     """
+    import tomllib
+
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

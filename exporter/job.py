@@ -19,7 +19,6 @@ from exporter.evidence.direct import DirectFile
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.evidence.images import DEFAULT, ImageOptions
-from exporter.evidence.images.tree import image_kind
 from exporter.formats.evtx import computer_name
 from exporter.formats.evtx_carve import carved_computer_name
 from exporter.kinds import KINDS
@@ -81,6 +80,8 @@ def images_of(reading: ReadingOptions) -> ImageOptions:
 
 
 def _is_raw(path: Path) -> bool:
+    from exporter.evidence.images.tree import image_kind
+
     return path.is_file() and image_kind(path.resolve().parent, (path.resolve().name,)) in ("raw", "unknown")
 
 

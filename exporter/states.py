@@ -7,7 +7,6 @@ it, for what no earlier one has told. The ids wait in a temporary database of SQ
 
 import hashlib
 import re
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import TypeAlias
@@ -110,6 +109,8 @@ class _Overlap:
         self._case = case
         self._contents = contents
         self._named: dict[tuple[int, ...], _Named] = {}
+        import sqlite3
+
         self._stands = sqlite3.connect("", isolation_level=None)
         self._stands.execute("CREATE TABLE stands (id BLOB, content INTEGER, damaged INTEGER, PRIMARY KEY (id, content)) WITHOUT ROWID")
         self._stands.execute("BEGIN")

@@ -8,7 +8,6 @@ import msgspec
 from exporter.collectors import Settings
 from exporter.errors import EvidenceError, FormatError, SourceGone
 from exporter.evidence import EvidenceFile
-from exporter.formats.etl import traced_zone
 from exporter.formats.time_zone import TracedZone
 
 _MOST_TRACES = 64
@@ -34,6 +33,8 @@ def _is_ours(file: EvidenceFile) -> bool:
 
 
 def _zones(traces: Iterable[EvidenceFile]) -> Iterator[TracedZone]:
+    from exporter.formats.etl import traced_zone
+
     for file in traces:
         try:
             with file.open() as stream:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from exporter import times
 from exporter.errors import EvidenceError
@@ -14,11 +14,13 @@ from exporter.evidence.archive import Parts, Reading, read_archive, rejected
 from exporter.evidence.files import File
 from exporter.evidence.handles import Folder, is_link, kind, open_file, open_folder, reason
 from exporter.evidence.images import DEFAULT, Image, ImageOptions
-from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.links import LeadsOutError, resolve
 from exporter.evidence.places import Hit, Matcher, components
 from exporter.evidence.streams import Limits, Spool
 from exporter.records import Rejected
+
+if TYPE_CHECKING:
+    from exporter.evidence.images.tree import ImageTree
 
 DEEPEST_FOLDER = 100
 """One descriptor is open per level."""
@@ -64,6 +66,8 @@ class FolderTree:
 
     def _image(self, tails: Sequence[str], place: "_Place") -> Iterator[File | Rejected]:
         """What a disk image in the folder holds; nothing for a file that only has the name of one."""
+        from exporter.evidence.images.tree import ImageTree, image_kind
+
         if image_kind(self.root, place.real) is not None:
             tree = ImageTree(self.root, place.real, self._options, self.name, place.shown)
             self._opened.append(tree)

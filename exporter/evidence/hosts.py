@@ -14,12 +14,12 @@ from exporter.evidence.files import File
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.handles import open_file
 from exporter.evidence.images import DEFAULT, Image, ImageOptions
-from exporter.evidence.images.tree import ImageTree, image_kind
 from exporter.evidence.streams import Limits
 from exporter.evidence.uploads import UPLOADS, set_times
 from exporter.records import Rejected
 
 CLIENT_INFO = "client_info.json"
+_LOG_MAGIC = b"ElfFile\0"
 _LONGEST_NAME = 255
 _LARGEST_CLIENT_INFO_BYTES = 1 << 20
 _LOG = ".evtx"
@@ -82,11 +82,21 @@ def open_tree(path: Path, limits: Limits | None = None, *, images: ImageOptions 
         try:
             if archive_kind(lambda: open_file(real.parent, (real.name,)), real.name) is not None:
                 return ArchiveTree(path, limits)
-            if image_kind(real.parent, (real.name,)) is not None:
-                return ImageTree(real.parent, (real.name,), images)
+            if (image := _image(real, images)) is not None:
+                return image
         except EvidenceError as error:
             raise EvidenceError(error.reason, str(path)) from error
     return FolderTree(path, limits, images=images)
+
+
+def _image(path: Path, options: ImageOptions) -> Tree | None:
+    """A file as a disk image, if it is one; an event log is none, and spares what reads them the import."""
+    with open_file(path.parent, (path.name,)) as stream:
+        if stream.read(len(_LOG_MAGIC)) == _LOG_MAGIC:
+            return None
+    from exporter.evidence.images.tree import ImageTree, image_kind
+
+    return None if image_kind(path.parent, (path.name,)) is None else ImageTree(path.parent, (path.name,), options)
 
 
 def discover(
