@@ -5,6 +5,7 @@ payload's fields in order: fields by keyword cost several times as much, and so 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, get_type_hints
 
 from exporter.formats.defender_events import DefenderEvent, ThreatEvent, WindowsEvent
@@ -66,7 +67,7 @@ def _defaults(event_class: type[WindowsEvent]) -> tuple[Any, ...]:
 def _by_table(event_class: type[WindowsEvent], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Fields and the expressions of their values."""
     table = {**COMMON, **(THREAT if issubclass(event_class, ThreatEvent) else {}), **FIELDS.get(event_class, {})}
-    hints = get_type_hints(event_class)
+    hints = _hints(event_class)
     found = dict(_matches(table, names))
     for field, name in found.items():
         value = f"v[{names.index(name)}]"
@@ -80,6 +81,9 @@ def _by_table(event_class: type[WindowsEvent], names: tuple[str, ...]) -> Iterat
         yield "error_code", f"codes[v[{names.index(name)}]]"
     if "Domain" in names and "User" in names:
         yield "user", f"user_of(v[{names.index('Domain')}], v[{names.index('User')}], v[{names.index(found['user'])}] or None)"
+
+
+_hints = cache(get_type_hints)
 
 
 def _sources(sources: tuple[str, ...], fields: Mapping[str, str], names: tuple[str, ...]) -> Iterator[str]:
