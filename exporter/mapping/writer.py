@@ -9,6 +9,7 @@ event costs four look-ups instead of one statement for each field.
 import typing
 from collections.abc import Iterator
 from enum import Enum
+from itertools import takewhile
 from types import UnionType
 from typing import Any, Protocol
 
@@ -120,11 +121,21 @@ class DocumentWriter:
         return [name]
 
     def _certain(self, node: Any) -> bool:
-        """True where the first piece of an object is never empty: constants come first."""
+        """True where the first piece of an object is never empty: constants come first, else the run that its first rule begins."""
         if isinstance(node, Rule):
             return self._compiler.is_constant(node)
         children = list(node.values())
-        return any(map(self._is_constant, children)) or (not isinstance(children[0], Rule) and self._certain(children[0]))
+        if any(map(self._is_constant, children)):
+            return True
+        if not isinstance(children[0], Rule):
+            return self._certain(children[0])
+        group = self._group(children[0])
+        run = takewhile(lambda child: isinstance(child, Rule) and self._group(child) == group, children)
+        return bool(group) and any(map(self._always, run))
+
+    def _always(self, rule: Rule) -> bool:
+        """True for the text of a number that no payload of the kind lacks."""
+        return rule.via == "text" and typing.get_type_hints(self._kind).get(rule.attributes[0]) is int
 
     def _is_constant(self, child: Any) -> bool:
         return isinstance(child, Rule) and self._compiler.is_constant(child)
