@@ -163,7 +163,7 @@ class _Child:
             self._process.join(_END_SECONDS)
             if self._process.exitcode is None:
                 self._process.kill()
-                self._process.join()
+                self._process.join(_END_SECONDS)
 
 
 def _how(code: int | None) -> str:

@@ -107,6 +107,10 @@ class Outputs:
         return outputs
 
     def are_there(self) -> bool:
-        """True when every file is, whole or in parts."""
-        paths = [target.path for target in self.targets] + [self._batch.manifest]
-        return all(path is None or path.exists() or path.with_name(f"{path.stem}-manifest.json").exists() for path in paths)
+        """True when every file is, whole or in parts; what went to a stream is nowhere."""
+        files = [target.path for target in self.targets if not target.server]
+        return all(map(_is_there, [*files, self._batch.manifest] if self._batch.manifest else files))
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and (path.is_file() or path.with_name(f"{path.stem}-manifest.json").is_file())

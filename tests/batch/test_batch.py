@@ -219,3 +219,12 @@ def test_only_outputs_of_the_batch_itself_are_replaced_or_removed(capsys, own: P
     assert (folder / "mine.csv").read_text("utf-8") == "mine"
     assert here(capsys, own, folder, "--to", f"l2tcsv:{folder / 'other.csv'}", "--resume", "--force")[0] == 0
     assert sorted(folder.glob("parts-*")) == after, "what went elsewhere before stays"
+
+
+def test_standard_output_gets_all_of_it_every_time(capsys, own: Path, tmp_path: Path) -> None:
+    words = ("batch", "--evidence", own / "*", "--case", "T1", "--state", tmp_path / "state", "--to", "ecs:-", "--reproducible")
+    first = invoke(capsys, *words, "--dead-letters", tmp_path / "letters")
+    again = invoke(capsys, *words, "--dead-letters", tmp_path / "letters", "--resume")
+    assert (first.code, again.code) == (0, 0)
+    assert first.out == again.out
+    assert len(first.out.splitlines()) > 50
