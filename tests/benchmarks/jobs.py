@@ -19,6 +19,9 @@ _OURS = (sys.executable, "-m", "exporter.cli", "export")
 _WHEEL = "import sys, evtx\nfor record in evtx.PyEvtxParser(sys.argv[1]).records_json(): pass"
 _WHEEL_COUNT = "import sys, evtx\nprint(sum(1 for record in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
 _WHEEL_FILTER = "import sys, evtx\nprint(sum('Windows Defender' in r['data'] for r in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
+_WHEEL_TREE = """import pathlib, sys, evtx
+for path in pathlib.Path(sys.argv[1]).glob("*.evtx"):
+    sum("Windows Defender" in record["data"] for record in evtx.PyEvtxParser(str(path)).records_json())"""
 _NO_FILTER = "import sys\nfrom exporter.formats.evtx import *\nfor item in parse(open(sys.argv[1], 'rb'), Reading(prefilter=False)): pass"
 _PYTHON_EVTX = "import sys\nfrom Evtx.Evtx import Evtx\nwith Evtx(sys.argv[1]) as log:\n    for record in log.records(): record.xml()"
 _DISSECT = (
@@ -91,7 +94,7 @@ def timelines(folder: Path) -> list[Job]:
 
 
 def prefilter(folder: Path) -> list[Job]:
-    """A dense log of other providers, against rendering everything (goal S7)."""
+    """A dense log of other providers, and a folder of 600 small logs, against rendering everything (goal S7)."""
     tool, source = SHARED / "tools" / "make_evtx.py", SHARED / "data" / "evtx" / "damaged" / "sample-with-zero-data-size-event.evtx"
     if not tool.exists():
         return []
@@ -101,7 +104,12 @@ def prefilter(folder: Path) -> list[Job]:
         "evtx wheel and a text test": Peer((sys.executable, "-c", _WHEEL_FILTER, str(log)), count, "wheel / ours >= 7"),
         "ours without the pre-filter": Peer((sys.executable, "-c", _NO_FILTER, str(log)), count, "without / with >= 7"),
     }
-    return [Job("A log without Defender records", count, _export(folder, log, "ecs:out.ndjson"), peers)]
+    tree, many = _tree(tool, source, folder / "logs-600"), 600
+    rendered = {"evtx wheel and a text test": Peer((sys.executable, "-c", _WHEEL_TREE, str(tree)), many, "wheel / ours >= 2.5")}
+    return [
+        Job("A log without Defender records", count, _export(folder, log, "ecs:out.ndjson"), peers),
+        Job("600 logs, 6 of them with Defender records (per log)", many, _export(folder, tree, "ecs:out.ndjson"), rendered),
+    ]
 
 
 def quiet_night(folder: Path) -> list[Job]:
@@ -117,8 +125,11 @@ def memory(folder: Path) -> list[Job]:
         return []
     source = SHARED / "data" / "evtx" / "win10-rathbun" / "Microsoft-Windows-Windows Defender%4Operational.evtx"
     large, small = (_grown(tool, source, folder / f"log1-{size}.evtx", size) for size in ("256M", "16M"))
-    peers = {"ours, 16 MiB": Peer(_export(folder, small, "ecs:out.ndjson"), _count(small), "the same memory, <= 40 MB")}
-    return [Job("Memory on 256 MiB, everyday log", _count(large), _export(folder, large, "ecs:out.ndjson"), peers)]
+    jobs = []
+    for sink in ("ecs:out.ndjson", "timesketch:out.jsonl", "l2tcsv:out.csv"):
+        peers = {"ours, 16 MiB": Peer(_export(folder, small, sink), _count(small), "the same memory, <= 40 MB")}
+        jobs.append(Job(f"Memory on 256 MiB, everyday log to {sink.partition(':')[0]}", _count(large), _export(folder, large, sink), peers))
+    return jobs
 
 
 def start_up(folder: Path) -> list[Job]:
@@ -155,6 +166,19 @@ def _logs(folder: Path) -> list[tuple[str, Path, Path, Path]]:
 def _grown(tool: Path, source: Path, target: Path, size: str) -> Path:
     if not target.exists():
         subprocess.run([sys.executable, tool, source, target, "--size", size, "--shift", "61"], check=True, stdout=subprocess.DEVNULL)
+    return target
+
+
+def _tree(tool: Path, source: Path, target: Path) -> Path:
+    """600 logs of 64 to 320 KiB; every hundredth has one Defender record."""
+    target.mkdir(exist_ok=True)
+    sizes = [_grown(tool, source, target.with_name(f"{target.name}-{size}K.evtx"), f"{size}K").read_bytes() for size in range(64, 384, 64)]
+    for number in range(600):
+        log = target / f"log-{number}.evtx"
+        if number % 100 == 0:
+            write_evtx(log, _everyday())
+        elif not log.exists():
+            log.write_bytes(sizes[number % len(sizes)])
     return target
 
 
