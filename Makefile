@@ -59,7 +59,7 @@ scale: $(STAMP) ## batches of 1,000 and 10,000 hosts, killed again and again
 	DEFENDER_EXPORTER_SCALE=1000 $(BIN)/python -m pytest tests/batch/test_faults.py
 	DEFENDER_EXPORTER_SCALE=10000 $(BIN)/python -m pytest tests/batch/test_faults.py
 
-image-faults: $(STAMP) ## damage disk images in every way: some 2,000 faults (half an hour)
+image-faults: $(STAMP) ## damage disk images in every way: some 1,000 faults (half an hour)
 	DEFENDER_EXPORTER_IMAGE_FAULTS=1 DEFENDER_EXPORTER_REQUIRE=images $(BIN)/python -m pytest -n auto tests/test_image_faults.py
 
 bench: $(STAMP) peers ## CPU seconds against the peers, interleaved
