@@ -74,7 +74,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def summary(report: BatchReport) -> Iterator[str]:
     """Hosts by state, the first of those that are not complete with the reason, what was written."""
     states = ", ".join(f"{number} {state}" for state, number in sorted(report.states.items())) or "nothing"
-    yield f"Case {report.case}: {report.states.total()} host(s): {states}"
+    names = f"; {len(report.names)} names in them" if len(report.names) > report.states.total() else ""
+    yield f"Case {report.case}: {report.states.total()} host(s): {states}{names}"
     if report.finished_before:
         yield "Nothing was left to do"
     elif report.done_before:
