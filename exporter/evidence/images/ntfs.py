@@ -12,7 +12,10 @@ from exporter.evidence.images.media import Media, media_of
 from exporter.records import Rejected
 
 _INDEX = (1 << 48) - 1
-_REPARSE_POINT, _ENCRYPTED = 0x400, 0x4000
+_REPARSE_POINT, _COMPRESSED, _ENCRYPTED = 0x400, 0x800, 0x4000
+_IS_HOLE = 1
+_PACKED = "WofCompressedData"
+"""The stream where Windows keeps what its Overlay Filter has compressed; libfsntfs unpacks it, given the reparse point too."""
 _ATTRIBUTE_LIST, _FILE_NAME = 0x20, 0x30
 _FIRST_OF_USERS = 24
 """Lower entries of the MFT are the file system's own."""
@@ -88,6 +91,8 @@ class Ntfs:
             there = self._volume.get_file_entry(entry.reference & _INDEX)
             if there.file_reference != entry.reference:
                 raise EvidenceError("its entry in the MFT belongs to another file")
+            if not stream and _is_hollow(there):
+                raise EvidenceError("its content is not in it but elsewhere (deduplicated, in the cloud, or packed): not read")
             data = there if not stream else there.get_alternate_data_stream_by_name(stream)
             if data is None:
                 raise EvidenceError(f"it has no stream `{stream}`")
@@ -130,6 +135,17 @@ def _entry(entry: Any) -> Entry:
         link=entry.symbolic_link_target or "" if _is_link(entry) else None,
         encrypted=bool(entry.file_attribute_flags & _ENCRYPTED),
     )
+
+
+def _is_hollow(entry: Any) -> bool:
+    """Whether a file has holes in the place of content that a filter of Windows would fill in; libfsntfs reads them as zeros.
+
+    A file with NTFS compression has a hole in each unit; what libfsntfs unpacks has none, its extents are those of the packed stream.
+    """
+    if not (entry.file_attribute_flags & _REPARSE_POINT or entry.has_alternate_data_stream_by_name(_PACKED)):
+        return False
+    holes = [bool(entry.get_extent(index)[2] & _IS_HOLE) for index in range(entry.number_of_extents)]
+    return bool(holes) and (all if entry.file_attribute_flags & _COMPRESSED else any)(holes)
 
 
 def _is_link(entry: Any) -> bool:
