@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 
 from exporter.errors import ReaderGone, SinkRefused, SinkUnavailable
 
-_BUFFER_SIZE = 1 << 18
+_BUFFER_SIZE = 1 << 16
 
 
 class Output(Protocol):

@@ -10,7 +10,7 @@ import orjson
 
 from exporter.sinks.atomic import PartFile
 
-_PIECE = 1 << 20
+_PIECE = 1 << 17
 
 
 def part_path(path: Path, number: int) -> Path:
