@@ -5,7 +5,6 @@ contents of one path differ, they are read twice: first only for the ids of thei
 it, for what no earlier one has told. The ids wait in a temporary database of SQLite, which stays in memory while it is small.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -13,15 +12,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from exporter.errors import EvidenceError
 from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Host
+from exporter.evidence.observed import sha256_of
 from exporter.records import Record, Source, Verdict, event_id
 from exporter.state.ids import key
 
 LIVE = "live"
 """The name of the state that a volume has outside its shadow copies."""
-_BLOCK = 1 << 20
 _NUMBER = re.compile(r"\d+")
 
 Read: TypeAlias = Callable[[str, EvidenceFile], Iterable[object]]
@@ -71,20 +69,9 @@ def _contents(files: list[EvidenceFile]) -> Iterator[Content]:
     sizes = [file.size for file in files]
     for file in sorted(files, key=lambda file: _order(file.snapshot or LIVE)):
         alone = file.size is not None and sizes.count(file.size) == 1
-        same.setdefault(id(file) if alone else _digest(file) or id(file), []).append(file)
+        same.setdefault(id(file) if alone else sha256_of(file) or id(file), []).append(file)
     for group in same.values():
         yield Content(group[0], tuple(file.snapshot or LIVE for file in group))
-
-
-def _digest(file: EvidenceFile) -> bytes | None:
-    digest = hashlib.sha256()
-    try:
-        with file.open() as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-    except (OSError, EvidenceError):
-        return None
-    return digest.digest()
 
 
 class _Named:

@@ -34,7 +34,7 @@ class ObservedFile:
             return None
         if self._stream is not None and self._stream.digest is not None:
             return self._stream.digest
-        return _whole(self._file)
+        return sha256_of(self._file)
 
 
 class _ObservedStream(io.RawIOBase):
@@ -76,7 +76,8 @@ class _ObservedStream(io.RawIOBase):
         self.digest = self._hash.hexdigest()
 
 
-def _whole(file: EvidenceFile) -> str | None:
+def sha256_of(file: EvidenceFile) -> str | None:
+    """Of the whole file, in hex; None when it cannot be read to its end."""
     digest = hashlib.sha256()
     try:
         with file.open() as stream:

@@ -12,7 +12,7 @@ from exporter.errors import EvidenceError, SourceGone
 from exporter.formats.time_zone import TimeZone
 from exporter.synthetic.etl import build_etl
 from exporter.times import TICKS_PER_SECOND, from_iso
-from tests.formats.test_mplog import ACTIONS, EVENT, HEADER, SCAN, encoded
+from tests.formats.mplog_texts import ACTIONS, EVENT, HEADER, SCAN, encoded
 from tests.line import Exported, export
 
 BEGUN = from_iso("2024-03-05T10:00:00Z")[0]

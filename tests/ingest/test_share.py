@@ -11,7 +11,7 @@ from exporter.errors import ConfigurationError, EvidenceError, SinkUnavailable
 from exporter.evidence import folder as folder_module
 from tests.collectors.test_local_times import trace
 from tests.evidence.trees import appearance
-from tests.formats.test_mplog import EVENT, SCAN, encoded
+from tests.formats.mplog_texts import EVENT, SCAN, encoded
 from tests.ingest.share import LINE_END, Share, Told, delivered, evidence_ids, ids, ingester, night
 from tests.line import export
 
