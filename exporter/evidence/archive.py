@@ -29,6 +29,7 @@ Parts: TypeAlias = tuple[str, ...]
 
 _MAGICS = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"PK\7\x08": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 _BY_SUFFIX = {"zip": "zip", "tar": "tar", "gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz"}
+_IMAGE_REASON = "a disk image in an archive is not opened: unpack it"
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -149,7 +150,7 @@ def _read_zip(opener: Opener, shown: Parts, reading: Reading, depth: int) -> Ite
                 yield rejected(shown, member.reason, member.offset)
             elif parts := components(member.name):
                 hit = sieve.hit(parts)
-                if hit or layouts.is_archive(parts[-1]):
+                if hit or layouts.is_archive(parts[-1]) or layouts.is_image(parts[-1]):
                     found.append((parts, hit, member))
     for parts, hit, member in sorted(found, key=lambda entry: _in_order(entry[0])):
         free -= member.compressed
@@ -170,7 +171,8 @@ def _members_of_zip(stream: BinaryIO, limits: Limits) -> Iterator[ZipMember | Re
 def _read_zip_member(
     opener: Opener, shown: Parts, parts: Parts, hit: Hit | None, member: ZipMember, reading: Reading, depth: int
 ) -> Iterator[File | Rejected]:
-    refusal = member.refusal or reading.refused(member.size)
+    image = None if hit or layouts.is_archive(parts[-1]) else _IMAGE_REASON
+    refusal = image or member.refusal or reading.refused(member.size)
     if refusal:
         yield rejected(shown + parts, refusal)
         return
@@ -206,6 +208,7 @@ class _Tar:
         self._sieve = _Sieve(reading.matcher)
         self._links: list[tuple[Parts, Hit, Parts]] = []
         self._archives: list[tuple[Parts, TarMember]] = []
+        self._images: list[Parts] = []
 
     def read(self) -> Iterator[File | Rejected]:
         """Losses as they are met, then the files in the order of their paths, then what nested archives hold."""
@@ -222,6 +225,7 @@ class _Tar:
                 yield from self._take(found, parts, hit, member, stream)
             elif parts:
                 yield from self._put_off(parts, hit, member)
+        yield from (rejected(self._shown + parts, _IMAGE_REASON) for parts in self._images if self._sieve.is_collection(parts))
         archives = {_plain(member.name): parts for parts, member in self._archives if self._sieve.is_collection(parts)}
         late = self._second_pass({target for _, _, target in self._links} - names | archives.keys())
         yield from self._follow(found, names, late)
@@ -260,10 +264,12 @@ class _Tar:
         return lambda: io.BufferedReader(Window(self._opener(), member.start, member.size), PIECE_BYTES)
 
     def _put_off(self, parts: Parts, hit: Hit | None, member: TarMember) -> Iterator[Rejected]:
-        """Links wait for their targets, archives for the knowledge whether they lie on a host's own drive."""
+        """Links wait for their targets, archives and images for the knowledge whether they lie on a host's own drive."""
         if member.link is None:
             if layouts.is_archive(parts[-1]):
                 self._archives.append((parts, member))
+            elif layouts.is_image(parts[-1]):
+                self._images.append(parts)
         elif hit:
             target = _target(member)
             if target is None:
