@@ -194,6 +194,7 @@ class Pipeline:
                 volume=file.volume,
                 snapshot=file.snapshot,
                 repeated=repeated,
+                ntfs=file.ntfs,
             )
         )
         if not counts.balanced:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol, TypeAlias
 
-from exporter.evidence.files import File
+from exporter.evidence.files import File, NtfsFacts
 from exporter.evidence.images import Image
 from exporter.records import Rejected
 
@@ -20,6 +20,7 @@ class EvidenceFile(Protocol):
     modified_at: int | None
     volume: str | None
     snapshot: str | None
+    ntfs: NtfsFacts | None
     doubts: list[Rejected]
 
     def open(self) -> BinaryIO:

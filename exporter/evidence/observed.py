@@ -21,7 +21,7 @@ class ObservedFile:
         self._stream: _ObservedStream | None = None
         self.path, self.evidence, self.size = file.path, file.evidence, file.size
         self.modified_at, self.volume, self.snapshot = file.modified_at, file.volume, file.snapshot
-        self.doubts = file.doubts
+        self.doubts, self.ntfs = file.doubts, file.ntfs
 
     def open(self) -> BinaryIO:
         """A stream that counts, and hashes if asked to."""

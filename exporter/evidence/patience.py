@@ -87,7 +87,7 @@ class PatientFile:
         self._patience = patience
         self.path, self.evidence, self.size = file.path, file.evidence, file.size
         self.modified_at, self.volume, self.snapshot = file.modified_at, file.volume, file.snapshot
-        self.doubts = file.doubts
+        self.doubts, self.ntfs = file.doubts, file.ntfs
         self.head = b""
 
     def open(self) -> BinaryIO:

@@ -3,6 +3,7 @@
 import msgspec
 
 from exporter.collectors.guard import FileCounts
+from exporter.evidence.files import NtfsFacts
 from exporter.evidence.images import Image
 from exporter.records import Verdict
 from exporter.sinks import Counts
@@ -12,6 +13,7 @@ class FileReport(msgspec.Struct, kw_only=True):
     """One evidence file: what it is, and what became of what is in it.
 
     `snapshot` is the shadow copy that it was read from, `repeated` the number of its records that a newer state had told.
+    `ntfs` is what the file system of a disk image tells of it besides.
     """
 
     path: str
@@ -24,6 +26,7 @@ class FileReport(msgspec.Struct, kw_only=True):
     volume: str | None = None
     snapshot: str | None = None
     repeated: int = 0
+    ntfs: NtfsFacts | None = None
 
 
 class IncidentLine(msgspec.Struct, kw_only=True):

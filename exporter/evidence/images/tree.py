@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.errors import EvidenceError
 from exporter.evidence import layouts
-from exporter.evidence.files import File
+from exporter.evidence.files import File, NtfsFacts
 from exporter.evidence.images import Image, ImageOptions, Snapshot, Volume
 from exporter.evidence.images.containers import Container, container_kind, open_container
 from exporter.evidence.images.ewf import Damage
@@ -24,6 +24,7 @@ from exporter.evidence.images.volumes import Opened, volumes
 from exporter.evidence.places import Matcher
 from exporter.evidence.streams import PIECE_BYTES
 from exporter.records import Rejected
+from exporter.times import iso, usable
 
 
 def image_kind(root: Path, below: tuple[str, ...]) -> str | None:
@@ -57,6 +58,16 @@ def opened(ntfs: Ntfs, entry: Entry, damage: Damage, met: list[Rejected]) -> Bin
 
     # typeshed wants another kind of raw stream
     return cast("BinaryIO", io.BufferedReader(Media(read_at, media.size), PIECE_BYTES))
+
+
+def facts(ntfs: Ntfs, entry: Entry) -> NtfsFacts:
+    """What is reported of a file."""
+    created, changed, accessed = (iso(at) if usable(at) else None for at in (entry.created_at, entry.changed_at, entry.accessed_at))
+    try:
+        streams = tuple(name for name, _ in ntfs.streams(entry))
+    except EvidenceError:
+        streams = None
+    return NtfsFacts(created=created, changed=changed, accessed=accessed, streams=streams)
 
 
 def below(place: str, loss: Rejected) -> Rejected:
@@ -192,6 +203,7 @@ class ImageTree:
             volume=volume,
             snapshot=snapshot.label if snapshot else None,
             drive=len(self._shown),
+            ntfs=facts(ntfs, match.entry),
         )
 
     def close(self) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import EvidenceError
+from exporter.evidence.files import NtfsFacts
 from exporter.evidence.images.containers import open_container
 from exporter.evidence.images.ntfs import Entry, Ntfs
 from exporter.evidence.images.segments import Siblings
+from exporter.evidence.images.tree import facts
 from tests.evidence.images.build import read, write_tree
+from tests.line import export
 
 pytestmark = [pytest.mark.images, pytest.mark.real_data]
 
@@ -58,6 +61,20 @@ def test_alternate_streams_are_read(ntfs):
     assert ntfs.data(entry, "hidden").read() == b"beside it"
     with pytest.raises(EvidenceError, match="no stream `other`"):
         ntfs.data(entry, "other")
+
+
+def test_times_and_streams_of_an_evidence_file_are_reported(volume, tmp_path):
+    told = export(volume, tmp_path / "out", sinks=["ecs"]).file("MPLog-1.log").ntfs
+    assert told == NtfsFacts(streams=("hidden",), **{name: TIMES[name] for name in ("created", "changed", "accessed")})
+
+
+def test_what_is_no_time_or_cannot_be_listed_is_not_reported(ntfs, monkeypatch):
+    def damaged(*_: object) -> None:
+        raise EvidenceError("damaged")
+
+    monkeypatch.setattr(ntfs, "streams", damaged)
+    told = facts(ntfs, entries(ntfs)["MPLog-1.log"]._replace(created_at=0))
+    assert (told.created, told.changed, told.streams) == (None, TIMES["changed"], None)
 
 
 def test_names_of_every_script_and_empty_files(ntfs):
