@@ -10,6 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -122,14 +123,21 @@ class DaskRunner:
 
     def run(self, tasks: Iterable[Task], advance: Callable[[int], None]) -> Iterator[Outcome]:
         """Outcomes as they come. When the cluster goes away the last one is `stopped`: what was done is done."""
-        waiting = iter(tasks)
         out: dict[str, tuple[Any, Task]] = {}
+        try:
+            yield from self._run(iter(tasks), out, advance)
+        except (OSError, TimeoutError, CancelledError, self._distributed.client.ClosedClientError) as error:
+            yield from (_gone(task, f"the Dask cluster went away: {type(error).__name__}") for _, task in list(out.values())[:1])
+
+    def _run(self, waiting: Iterator[Task], out: dict[str, tuple[Any, Task]], advance: Callable[[int], None]) -> Iterator[Outcome]:
+        """`out` are the futures that have no outcome yet."""
         done: SimpleQueue[Any] = SimpleQueue()
         while True:
             window = max(1, self._window())
             while len(out) < window and (task := next(waiting, None)) is not None:
-                future = self._submitted(task)
-                out[future.key] = (future, task)
+                out[_key(task)] = (None, task)
+                future = self._client.submit(work_elsewhere, packed(task), __version__, key=_key(task), pure=False, retries=1)
+                out[_key(task)] = (future, task)
                 future.add_done_callback(done.put)
             if not out:
                 return
@@ -140,8 +148,9 @@ class DaskRunner:
             if future.status in ("lost", "pending"):  # with the worker that had done it; the scheduler has it done again
                 future.add_done_callback(done.put)
                 continue
-            _, task = out.pop(future.key)
+            task = out[future.key][1]
             outcome = self._outcome(future, task)
+            del out[future.key]
             future.release()
             advance(task.item.size)
             yield outcome
@@ -166,10 +175,6 @@ class DaskRunner:
             self._threads = sum(self._client.nthreads().values())
         return int(_PER_WORKER * self._threads)
 
-    def _submitted(self, task: Task) -> Any:
-        key = f"host-{task.item.id}"
-        return self._client.submit(work_elsewhere, packed(task), __version__, key=key, pure=False, retries=1)
-
     def _outcome(self, future: Any, task: Task) -> Outcome:
         """What became of a task, whoever says so: the worker, or the scheduler about the worker."""
         if future.status == "finished":
@@ -184,6 +189,10 @@ class DaskRunner:
     def close(self) -> None:
         """Leave the cluster, and end one that is ours."""
         self._opened.close()
+
+
+def _key(task: Task) -> str:
+    return f"host-{task.item.id}"
 
 
 def _gone(task: Task, reason: str) -> Outcome:
