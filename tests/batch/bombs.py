@@ -13,8 +13,6 @@ from exporter.collectors import COLLECTORS, Settings
 from exporter.evidence import EvidenceFile
 from exporter.records import Item, Parsed, Tally
 
-PROGRAM = Path(__file__)
-
 
 class BombCollector:
     """`crash.bomb` ends the process as a crashing library does, `hang.bomb` never ends; `once.bomb` crashes where its mark is not yet."""
@@ -37,7 +35,8 @@ class BombCollector:
         return ()
 
 
-COLLECTORS["bomb"] = "tests.batch.bombs:BombCollector"
+if __name__ in ("__main__", "__mp_main__"):
+    COLLECTORS["bomb"] = "tests.batch.bombs:BombCollector"
 
 if __name__ == "__main__":
     from exporter.cli import main

@@ -1,6 +1,7 @@
 """The command line in a test: in this process where that is enough, else in one of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,13 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(arguments: list[str], folder: Path, **options: Any) -> subprocess.Popen[bytes]:
-    """A process with pipes for what it says."""
-    return subprocess.Popen(
-        arguments, cwd=folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
+    """A process with pipes for what it says, and with the signals of a terminal even where the tests run in the background."""
+    given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    if os.name == "posix":
+        given.setdefault("preexec_fn", _hear_signals)
+    return subprocess.Popen(arguments, cwd=folder, env=ENVIRONMENT, **given)
+
+
+def _hear_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
