@@ -108,6 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(fake.looking or (200 if path in fake.there else 404), b"{}")
 
     def do_PUT(self) -> None:
+        if "_bulk" in self.path:
+            self._bulk()
+        else:
+            self._make()
+
+    def _make(self) -> None:
         body, path = self._body(), self.path
         if self._refused():
             return
