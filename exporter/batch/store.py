@@ -33,20 +33,7 @@ class Part(msgspec.Struct, frozen=True):
     size: int
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """The manifest of a host. `folder` holds its `parts`, one for each sink that merges, in the order of the sinks."""
-
-    version: str
-    settings: str
-    input: str
-    outcome: Outcome
-    folder: str = ""
-    parts: tuple[Part | None, ...] = ()
-    letters: Part | None = None
-    report: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Known(msgspec.Struct, frozen=True):
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest says without its report."""
 
     version: str
@@ -56,6 +43,12 @@ class _Known(msgspec.Struct, frozen=True):
     folder: str = ""
     parts: tuple[Part | None, ...] = ()
     letters: Part | None = None
+
+
+class Done(_Known, frozen=True, kw_only=True):
+    """The manifest of a host. `folder` holds its `parts`, one for each sink that merges, in the order of the sinks."""
+
+    report: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Store:
