@@ -14,8 +14,8 @@ from exporter.evidence.images.media import Media, joined, media_of
 from exporter.evidence.images.qcow import Qcow
 from exporter.evidence.images.segments import Siblings, base_name, segments
 
-_HEAD_BYTES = 4096
-_SECTOR = 512
+_SECTOR, _LARGE_SECTOR = 512, 4096
+_HEAD_BYTES = _LARGE_SECTOR + _SECTOR
 _DEEPEST = 8
 """How many disks may lie behind each other as differences."""
 _MAGICS = {
@@ -79,7 +79,7 @@ def container_kind(media: Media) -> str | None:
 
 def _looks_raw(head: bytes, size: int) -> bool:
     """The start of a disk with a plausible partition table, or of a volume."""
-    if head[_SECTOR : _SECTOR + 8] == b"EFI PART" or head[:8] == b"EFI PART" or head[3:11] in _BOOT_SECTORS:
+    if any(head[at:].startswith(b"EFI PART") for at in (0, _SECTOR, _LARGE_SECTOR)) or head[3:11] in _BOOT_SECTORS:
         return True
     if head[510:512] != b"\x55\xaa":
         return False

@@ -48,8 +48,8 @@ class Table(NamedTuple):
 
 def read_table(media: Media, sector: int) -> Table | None:
     """The table of a disk, with its partitions in their order; None where there is none. Raises EvidenceError when it cannot be read."""
-    head = media.read_at(0, max(_SECTORS))
-    signed = len(head) >= 512 and head[510:512] == b"\x55\xaa"
+    head = media.read_at(0, max(_SECTORS) + 512)
+    signed = _is_signed(head[:512])
     entries = list(_entries(head)) if signed else []
     sizes = list(dict.fromkeys((sector, *_SECTORS)))
     if any(kind == _PROTECTIVE for kind, _, _ in entries) or any(head[size:].startswith(b"EFI PART") for size in sizes) or not signed:
@@ -57,7 +57,18 @@ def read_table(media: Media, sector: int) -> Table | None:
         if table is not None or not entries:
             return table
         raise EvidenceError("both copies of the partition table (GPT) are damaged")
-    return _mbr(media, entries, sector) if entries else None
+    return _mbr(media, entries, _counted_in(media, entries, sizes)) if entries else None
+
+
+def _is_signed(sector: bytes) -> bool:
+    """Whether it ends like a boot sector, which a table or a volume of Windows begins with."""
+    return sector[510:] == b"\x55\xaa"
+
+
+def _counted_in(media: Media, entries: list[tuple[int, int, int]], sizes: list[int]) -> int:
+    """The size of sectors by which a partition begins with a boot sector: the table does not say what it counts in."""
+    starts = ((size, start * size) for size in sizes for _, start, _ in entries if start * size < media.size)
+    return next((size for size, at in starts if _is_signed(media.read_at(at, 512))), sizes[0])
 
 
 def _entries(sector: bytes) -> Iterator[tuple[int, int, int]]:
@@ -91,7 +102,7 @@ def _logical(media: Media, extended: int, sector: int, found: list[Partition]) -
     while link not in seen and len(seen) < _MOST_LOGICAL:
         seen.add(link)
         block = media.read_at(link * sector, 512) if link * sector < media.size else b""
-        if len(block) < 512 or block[510:] != b"\x55\xaa":
+        if not _is_signed(block):
             return link
         following = link
         for kind, start, length in _entries(block):

@@ -2,6 +2,8 @@
 
 import struct
 import subprocess
+import uuid
+import zlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from exporter.errors import EvidenceError
 from exporter.evidence.images.media import Media
 from exporter.evidence.images.partitions import Partition, read_table
+from exporter.evidence.images.tree import image_kind
 from tests.evidence.images.build import read, write_tree
+from tests.evidence.images.volume_writer import VolumeWriter
 
 SECTOR = 512
 
@@ -118,25 +122,85 @@ class TestGpt:
         assert losses[0].reason.endswith("bytes before this volume does")
 
 
+def gpt_of(volume: bytes, sector: int) -> bytes:
+    """A disk that counts in sectors of this size, with the volume at sector 256: UEFI specification 2.10, 5.3."""
+    first, last = 256, 256 + len(volume) // sector - 1
+    basic_data = uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7").bytes_le
+    entries = (basic_data + uuid.UUID(int=1).bytes_le + struct.pack("<QQ", first, last)).ljust(128 * 128, b"\0")
+    end = last + 1 + len(entries) // sector
+    headers = []
+    for here, there, table in ((1, end, 2), (end, 1, last + 1)):
+        fields = struct.pack("<QQQQ16sQIII", here, there, first, last, uuid.UUID(int=2).bytes_le, table, 128, 128, zlib.crc32(entries))
+        head = struct.pack("<8sIIII", b"EFI PART", 1 << 16, 92, 0, 0) + fields
+        headers.append((head[:16] + struct.pack("<I", zlib.crc32(head)) + head[20:]).ljust(sector, b"\0"))
+    before = boot(entry(0xEE, 1, end)).ljust(sector, b"\0") + headers[0] + entries
+    return before.ljust(first * sector, b"\0") + volume + entries + headers[1]
+
+
+def mbr_of(volume: bytes, sector: int) -> bytes:
+    """A disk with the volume in a logical partition."""
+    length = len(volume) // sector
+    extended = (boot(entry(0x0F, 16, length + 16)).ljust(16 * sector, b"\0") + boot(entry(7, 16, length))).ljust(32 * sector, b"\0")
+    return extended + volume
+
+
+@pytest.fixture(scope="module")
+def large(image_tool, shared_tools, tmp_path_factory) -> bytes:
+    """A volume with sectors of 4,096 bytes and a file."""
+    path = tmp_path_factory.mktemp("large") / "v.ntfs"
+    with VolumeWriter(shared_tools, path, sector=4096) as writer:
+        writer.add("MPLog-1.log", b"x" * 10_000)
+    content = path.read_bytes()
+    assert content[11:13] == b"\0\x10"
+    return content
+
+
 @pytest.mark.images
 @pytest.mark.real_data
-def test_sectors_of_4096_bytes_are_counted_as_such(image_tool, tmp_path):
-    volume = tmp_path / "volume.ntfs"
-    image_tool("make_image", write_tree(tmp_path / "tree", {"MPLog-1.log": b"x"}), volume, "--table", "none")
-    content = volume.read_bytes()
-    (tmp_path / "disk.raw").write_bytes(bytes(1 << 20) + content + bytes(1 << 20))
-    script = (
-        f"label: gpt\nunit: sectors\nsector-size: 4096\nstart=256, size={len(content) // 4096}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n"
-    )
-    arguments = ["/usr/sbin/sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--sector-size", "4096", str(tmp_path / "disk.raw")]
-    done = subprocess.run(arguments, input=script, text=True, capture_output=True, check=False)
-    if done.returncode and "sector-size" in done.stderr:
-        pytest.skip("this sfdisk knows no --sector-size")
-    assert done.returncode == 0, done.stderr
-    found, losses, image = read(tmp_path / "disk.raw")
-    assert found == {"p1/MPLog-1.log": b"x"}
-    assert not losses
-    assert image.sectors == 4096
+class TestLargeSectors:
+    """Disks of 4,096-byte sectors (4Kn). The tool that makes images counts in 512; so does QEMU in every container it writes."""
+
+    @pytest.mark.parametrize(("table", "cut"), [("gpt", 0), ("gpt", 4096), ("mbr", 0)])
+    def test_a_volume_on_such_a_disk_is_read(self, table, cut, large, tmp_path):
+        content = gpt_of(large, 4096) if table == "gpt" else mbr_of(large, 4096)
+        (tmp_path / "disk.raw").write_bytes(content[: len(content) - cut])
+        found, losses, image = read(tmp_path / "disk.raw")
+        assert (found, losses) == ({"p1/MPLog-1.log": b"x" * 10_000}, [])
+        assert (image.table, image.sectors) == (table, 4096)
+
+    def test_the_second_table_stands_in_for_a_damaged_first_one(self, large, tmp_path):
+        content = gpt_of(large, 4096)
+        (tmp_path / "disk.raw").write_bytes(content[:4096] + bytes(4096) + content[8192:])
+        found, losses, image = read(tmp_path / "disk.raw")
+        assert (found, image.sectors) == ({"p1/MPLog-1.log": b"x" * 10_000}, 4096)
+        assert [loss.reason for loss in losses] == ["the first copy of the partition table (GPT) is damaged; the second one was used"]
+
+    def test_the_table_is_found_without_the_protective_mbr_and_whatever_the_name(self, large, tmp_path):
+        (tmp_path / "disk").write_bytes(boot().ljust(4096, b"\0") + gpt_of(large, 4096)[4096:])
+        assert image_kind(tmp_path, ("disk",)) == "raw"
+        assert read(tmp_path / "disk")[0] == {"p1/MPLog-1.log": b"x" * 10_000}
+
+    @pytest.mark.parametrize("options", [["-P", "4096"], []], ids=["told", "not told"])
+    def test_an_e01_of_such_a_disk_is_read(self, options, large, tmp_path):
+        (tmp_path / "disk.raw").write_bytes(gpt_of(large, 4096))
+        command = ["ewfacquire", "-u", "-q", "-c", "fast", *options, "-t", tmp_path / "disk", tmp_path / "disk.raw"]
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        found, losses, image = read(tmp_path / "disk.E01")
+        assert (found, losses, image.sectors) == ({"p1/MPLog-1.log": b"x" * 10_000}, [], 4096)
+
+    def test_a_vhdx_of_such_a_disk_is_read(self, large, tmp_path):
+        (tmp_path / "disk.raw").write_bytes(gpt_of(large, 4096))
+        command = ["qemu-img", "convert", "-f", "raw", "-O", "vhdx", tmp_path / "disk.raw", tmp_path / "disk.vhdx"]
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        assert read(tmp_path / "disk.vhdx")[0] == {"p1/MPLog-1.log": b"x" * 10_000}
+
+
+def test_an_mbr_counts_in_what_its_container_says_when_no_partition_tells():
+    content = disk({0: boot(entry(7, 16, 100))})
+    for sector in (512, 4096):
+        table = read_table(media(content), sector)
+        assert table is not None
+        assert (table.sector, table.partitions[0].start) == (sector, 16 * sector)
 
 
 def test_damage_to_both_tables_of_a_disk_raises():

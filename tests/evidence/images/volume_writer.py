@@ -16,12 +16,12 @@ _DATA = 0x80
 class VolumeWriter:
     """Adds files to the root of a fresh volume; `compression` says that files there are compressed by NTFS. Use as a context."""
 
-    def __init__(self, shared_tools: Path, path: Path, *, compression: bool = False) -> None:
+    def __init__(self, shared_tools: Path, path: Path, *, compression: bool = False, sector: int = 512) -> None:
         make_image = _module(shared_tools / "make_image.py")
         with path.open("wb") as file:
             file.truncate(16 << 20)
         quick = ["--force", "--quick", "--quiet", "--zero-time", *(["--enable-compression"] if compression else [])]
-        geometry = ["--cluster-size=4096", "--sector-size=512", "--partition-start=0", "--heads=255", "--sectors-per-track=63"]
+        geometry = ["--cluster-size=4096", f"--sector-size={sector}", "--partition-start=0", "--heads=255", "--sectors-per-track=63"]
         make_image.call(make_image.program("mkntfs"), *quick, *geometry, path)
         self._volume = make_image.Volume(path)
         self._library = self._volume.lib
