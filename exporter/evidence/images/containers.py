@@ -8,6 +8,7 @@ import msgspec
 
 from exporter.errors import EvidenceError
 from exporter.evidence import layouts
+from exporter.evidence.images.boot import is_boot_sector
 from exporter.evidence.images.ewf import Chunks, Damage, watched
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, joined, media_of
@@ -72,9 +73,10 @@ def container_kind(media: Media) -> str | None:
     if head[_VDI[0] :].startswith(_VDI[1]):
         raise EvidenceError("it is a VirtualBox disk (VDI): not read; `qemu-img convert -O raw` makes a raw image of it")
     kind = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), None)
-    if kind is None and media.size > _SECTOR and media.read_at(media.size - _SECTOR, 8) == b"conectix":
+    last = media.read_at(media.size - _SECTOR, _SECTOR) if kind is None and media.size > _SECTOR else b""
+    if last.startswith(b"conectix"):
         return "vhd"
-    return kind or ("raw" if _looks_raw(head, media.size) else None)
+    return kind or ("raw" if _looks_raw(head, media.size) or is_boot_sector(last) else None)
 
 
 def _looks_raw(head: bytes, size: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 from exporter.errors import EvidenceError
-from exporter.evidence.images import Volume, bitlocker
+from exporter.evidence.images import Volume, bitlocker, boot
 from exporter.evidence.images.media import Media
 from exporter.evidence.images.partitions import Partition, Table, read_table
 from exporter.records import Rejected
@@ -21,6 +21,7 @@ _SIGNATURES = (
     (0, b"LUKS\xba\xbe", "luks"),
     (32, b"NXSB", "apfs"),
 )
+_MENDABLE = ("ntfs", "unknown", "empty")
 _DYNAMIC = {"LDM data", "LDM metadata", "storage spaces"}
 _FOR_PEOPLE = {"basic data", ""}
 """Partitions that Windows keeps files in; what is unknown in others is not missed."""
@@ -42,7 +43,7 @@ def file_system(media: Media) -> str:
 
 def volumes(media: Media, sector: int, keys: Any) -> Iterator[Table | Opened | Rejected]:
     """The table first where there is one, then the volumes of a disk; what is wrong with them, by the volume's name, as Rejected."""
-    if file_system(media) not in ("unknown", "empty") or bitlocker.is_bitlocker(cast("Any", media)):
+    if file_system(media) not in ("unknown", "empty") or bitlocker.is_bitlocker(cast("Any", media)) or boot.mended(media):
         yield from _opened(media, Volume(name="volume", start=0, size=media.size), keys)
         return
     table = read_table(media, sector)
@@ -77,6 +78,10 @@ def _opened(media: Media, volume: Volume, keys: Any) -> Iterator[Opened | Reject
                 yield Rejected(None, found.reason, volume.name)
         if plain is not None:
             volume.file_system = file_system(plain)
+            mended = boot.mended(plain) if volume.file_system in _MENDABLE else None
+            if mended is not None:
+                plain, volume.file_system = mended, "ntfs"
+                yield Rejected(None, "its first sector is damaged; the copy in its last sector was used", volume.name, units=0)
         refusal = _refusal(volume)
         if refusal:
             yield Rejected(None, refusal, volume.name)
