@@ -68,11 +68,11 @@ def _keys(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -
 
 keys = click.option(
     "--keys",
-    metavar="FILE|command:PROGRAM",
+    metavar="PATH|command:PROGRAM",
     envvar=f"{ENVIRONMENT}_KEYS",
     callback=_keys,
-    help="Keys of BitLocker volumes: CSV or JSON as exported from AD, Entra or Intune, or a program that prints the key of the protector "
-    "whose GUID it is given.",
+    help="Keys of BitLocker volumes: CSV or JSON as exported from AD, Entra or Intune, a startup key (.BEK), a folder of these, or a "
+    "program that prints the key of the protector whose GUID it is given.",
 )
 verify_image = click.option("--verify-image", is_flag=True, help="Read disk images whole first and compare the hash that they hold.")
 

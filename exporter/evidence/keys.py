@@ -11,17 +11,19 @@ from typing import NoReturn
 import msgspec
 
 from exporter.errors import ConfigurationError, EvidenceError, FormatError
-from exporter.evidence.key_tables import Row, read_rows
+from exporter.evidence.key_files import key_files, startup_key
+from exporter.evidence.key_tables import Row, guid_in, read_rows
 from exporter.formats import bitlocker
 from exporter.formats.bitlocker_keys import looks_like_recovery_password, password_start, recovery_start
 
 _COMMAND = "command:"
 _PATIENCE_SECONDS = 60.0
 RECOVERY, PASSWORD = bitlocker.KINDS[bitlocker.RECOVERY_PASSWORD], bitlocker.KINDS[bitlocker.PASSWORD]
+STARTUP = bitlocker.KINDS[bitlocker.STARTUP_KEY]
 
 
 class KeyReference(msgspec.Struct, frozen=True):
-    """Where keys come from, which may stand in arguments and logs: `kind` is `file` or `command`, `path` absolute."""
+    """Where keys come from, which may stand in arguments and logs: `kind` is `file` (or a folder) or `command`, `path` absolute."""
 
     kind: str
     path: str
@@ -91,9 +93,12 @@ class KeyStore:
         raise TypeError("keys stay in their process: hand on KeyStore.reference")
 
     def find(self, protector: str, volume: str, kind: str) -> Secret | None:
-        """What the key of a protector, or else of its volume, hashes to; `kind` is RECOVERY or PASSWORD, GUIDs are in lower case."""
+        """What the key of a protector, or else of its volume, hashes to; `kind` is RECOVERY or PASSWORD, GUIDs are in lower case.
+
+        A startup key (STARTUP) is the key itself. No command is asked for one.
+        """
         if self.reference.kind == "command":
-            return self._ask(protector, kind)
+            return self._ask(protector, kind) if kind != STARTUP else None
         return self._keys.get((protector, kind)) or self._keys.get((volume, kind))
 
     def complaint(self, protector: str, volume: str) -> str | None:
@@ -109,17 +114,36 @@ class KeyStore:
         self._masters[volume] = Secret(master_key)
 
     def _load(self) -> None:
+        """Raises ConfigurationError for a file that holds no keys; in a folder, that is a problem as long as another file has some."""
+        path = Path(self.reference.path)
+        files = key_files(path)
         origins: dict[tuple[str, str], str] = {}
-        for row in read_rows(Path(self.reference.path)):
+        for file in files:
+            try:
+                self._load_file(file, f"`{file.name}`, " if file != path else "", origins)
+            except ConfigurationError as error:
+                if file == path:
+                    raise
+                self._complain(guid_in(file.stem) or "", str(error))
+        if files != [path] and not self._keys:
+            raise ConfigurationError("; ".join([f"folder `{path}` holds no startup key (.BEK), CSV or JSON with keys", *self.problems]))
+
+    def _load_file(self, file: Path, inside: str, origins: dict[tuple[str, str], str]) -> None:
+        startup = startup_key(file)
+        if startup is not None:
+            self._keys.setdefault((startup.guid, STARTUP), Secret(startup.key))
+            return
+        for row in read_rows(file):
             if isinstance(row, str):
-                self.problems.append(row)
+                self.problems.append(inside + row)
                 continue
+            where = inside + row.where
             try:
                 kind, secret = _secret(row.secret, row.column)
             except FormatError as error:
-                self._complain(row.guid, f"{row.where} has no usable key: {error}")
+                self._complain(row.guid, f"{where} has no usable key: {error}")
                 continue
-            self._add(row, kind, secret, origins)
+            self._add(row._replace(where=where), kind, secret, origins)
 
     def _complain(self, guid: str, text: str) -> None:
         self.problems.append(text)

@@ -20,7 +20,7 @@ Behind the block stand u16, u16, its CRC-32, and its SHA-256 in a value sealed w
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -37,11 +37,11 @@ _TABLE, _HEADER, _ENTRIES = 176, 64, 112
 _TEXT_ROLE, _VMK_ROLE, _FVEK_ROLE = 7, 2, 3
 _KEY, _TEXT, _STRETCH, _SEALED, _PROTECTOR, _EXTENT = 1, 2, 3, 5, 8, 15
 _SECTOR_SIZES = (512, 1024, 2048, 4096)
-CLEAR_KEY, RECOVERY_PASSWORD, PASSWORD = 0x0000, 0x0800, 0x2000
+CLEAR_KEY, STARTUP_KEY, RECOVERY_PASSWORD, PASSWORD = 0x0000, 0x0200, 0x0800, 0x2000
 KINDS = {
     CLEAR_KEY: "clear key",
     0x0100: "TPM",
-    0x0200: "startup key",
+    STARTUP_KEY: "startup key",
     0x0500: "TPM and PIN",
     RECOVERY_PASSWORD: "recovery password",
     0x1000: "smart card",
@@ -103,7 +103,9 @@ class Block(msgspec.Struct, frozen=True):
         return f"Block({self.identifier}, {self.protectors})"
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """One of the values that everything is made of, with the bytes from `start` to `end` that it takes; `data` is without its head."""
+
     role: int
     kind: int
     data: bytes
@@ -141,8 +143,8 @@ def read_block(data: bytes) -> Block:
     if not _ENTRIES <= _HEADER + length <= size or size + 8 > len(data):
         raise FormatError(f"a block of {size} bytes, with {length} in its header and entries", 8)
     raw = data[:size]
-    entries = list(_entries(raw, _ENTRIES, _HEADER + length))
-    descriptions = (entry.data for entry in entries if entry.role == _TEXT_ROLE and entry.kind == _TEXT)
+    told = list(entries(raw, _ENTRIES, _HEADER + length))
+    descriptions = (entry.data for entry in told if entry.role == _TEXT_ROLE and entry.kind == _TEXT)
     return Block(
         raw=raw,
         sound=struct.unpack_from("<I", data, size + 4)[0] == zlib.crc32(raw),
@@ -150,14 +152,14 @@ def read_block(data: bytes) -> Block:
         state=state,
         next_state=next_state,
         offsets=_near(struct.unpack_from("<3Q", data, 32)),
-        identifier=_guid(data[80:96]),
+        identifier=guid(data[80:96]),
         method=struct.unpack_from("<H", data, 100)[0],
         size=struct.unpack_from("<Q", data, 16)[0],
-        sector_size=_sector_size(raw, _first(entries, _EXTENT)),
+        sector_size=_sector_size(raw, first(told, _EXTENT)),
         description=next((text.decode("utf-16-le", "replace").rstrip("\0") for text in descriptions), None),
-        protectors=tuple(protector for entry in entries if (protector := _protector(entry)) is not None),
-        fvek=_first(entries, _SEALED, _FVEK_ROLE),
-        digest=_first(_entries(data, size + 8, len(data)), _SEALED),
+        protectors=tuple(protector for entry in told if (protector := _protector(entry)) is not None),
+        fvek=first(told, _SEALED, _FVEK_ROLE),
+        digest=first(entries(data, size + 8, len(data)), _SEALED),
     )
 
 
@@ -168,35 +170,37 @@ def _sector_size(raw: bytes, moved: bytes | None) -> int | None:
     return size // sectors if sectors and size // sectors in _SECTOR_SIZES else None
 
 
-def _entries(data: bytes, start: int, end: int) -> Iterator[_Entry]:
+def entries(data: bytes, start: int, end: int) -> Iterator[Entry]:
     """Entries up to the first that is none."""
     while start + 8 <= end:
         size, role, kind, _ = struct.unpack_from("<4H", data, start)
         if size < 8 or start + size > end:
             return
-        yield _Entry(role, kind, data[start + 8 : start + size], start, start + size)
+        yield Entry(role, kind, data[start + 8 : start + size], start, start + size)
         start += size
 
 
-def _first(entries: "Iterator[_Entry] | list[_Entry]", kind: int, role: int | None = None) -> bytes | None:
-    return next((entry.data for entry in entries if entry.kind == kind and role in (None, entry.role)), None)
+def first(among: Iterable[Entry], kind: int, role: int | None = None) -> bytes | None:
+    """The data of the first entry of a kind, and of a role where one is given."""
+    return next((one.data for one in among if one.kind == kind and role in (None, one.role)), None)
 
 
-def _protector(entry: _Entry) -> Protector | None:
+def _protector(entry: Entry) -> Protector | None:
     if entry.role != _VMK_ROLE or entry.kind != _PROTECTOR or len(entry.data) < 28:
         return None
-    properties = list(_entries(entry.data, 28, len(entry.data)))
-    stretched, clear = _first(properties, _STRETCH), _first(properties, _KEY)
+    properties = list(entries(entry.data, 28, len(entry.data)))
+    stretched, clear = first(properties, _STRETCH), first(properties, _KEY)
     return Protector(
-        guid=_guid(entry.data[:16]),
+        guid=guid(entry.data[:16]),
         kind=struct.unpack_from("<H", entry.data, 26)[0],
-        sealed=_first(properties, _SEALED),
+        sealed=first(properties, _SEALED),
         salt=stretched[4:20] if stretched is not None and len(stretched) >= 20 else None,
         clear_key=clear[4:36] if clear is not None and len(clear) >= 36 else None,
     )
 
 
-def _guid(data: bytes) -> str:
+def guid(data: bytes) -> str:
+    """A GUID in lower case, without braces."""
     return str(uuid.UUID(bytes_le=data))
 
 
@@ -211,14 +215,14 @@ def with_only(block: Block, protector: bytes) -> bytes:
     Its check is left out: no reader that we give it to looks at it. Raises FormatError when it grows beyond 64 KiB.
     """
     (length,) = struct.unpack_from("<I", block.raw, _HEADER)
-    kept = (one for one in _entries(block.raw, _ENTRIES, _HEADER + length) if one.kind != _PROTECTOR)
-    entries = protector + b"".join(block.raw[one.start : one.end] for one in kept)
-    length = _ENTRIES - _HEADER + len(entries)
+    kept = (one for one in entries(block.raw, _ENTRIES, _HEADER + length) if one.kind != _PROTECTOR)
+    told = protector + b"".join(block.raw[one.start : one.end] for one in kept)
+    length = _ENTRIES - _HEADER + len(told)
     size = -(-(_HEADER + length) // 16) * 16
     if size > LARGEST_BLOCK:
         raise FormatError(f"a block of {size} bytes", 8)
     header = struct.pack("<4I", length, 1, _ENTRIES - _HEADER, length)
-    raw = block.raw[:8] + struct.pack("<H", size // 16) + block.raw[10:_HEADER] + header + block.raw[80:_ENTRIES] + entries
+    raw = block.raw[:8] + struct.pack("<H", size // 16) + block.raw[10:_HEADER] + header + block.raw[80:_ENTRIES] + told
     return raw.ljust(LARGEST_BLOCK, b"\0")
 
 

@@ -2,18 +2,22 @@
 
 import json
 import pickle
+import struct
 import sys
 import traceback
+import uuid
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, FormatError
 from exporter.evidence import keys as module
-from exporter.evidence.keys import PASSWORD, RECOVERY, KeyReference, KeyStore, key_reference
+from exporter.evidence.keys import PASSWORD, RECOVERY, STARTUP, KeyReference, KeyStore, key_reference
+from exporter.formats.bitlocker import entry
 from exporter.formats.bitlocker_keys import password_start, recovery_start
+from exporter.formats.bitlocker_startup import read_startup_key
 
 GUID, VOLUME = "3fd763f9-74c7-4e90-8fa2-1f6a2e2b4e0c", "e9726fab-7656-4bc5-bb9e-adf115953328"
 KEY = "042647-302313-590458-071500-554323-116567-412181-516978"
@@ -123,6 +127,69 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         KeyStore.open(str(tmp_path / "none"))
 
 
+def startup_key(guid: str, key: bytes) -> bytes:
+    """What Windows writes as GUID.BEK."""
+    name = uuid.UUID(guid).bytes_le
+    inside = entry(0, 2, "ExternalKey\0".encode("utf-16-le")) + entry(0, 1, struct.pack("<I", 0x2002) + key)
+    body = entry(6, 9, name + bytes(8) + inside)
+    return struct.pack("<IIII16sIII", 48 + len(body), 1, 48, 48 + len(body), name, 1, 0, 0).ljust(48, b"\0") + body
+
+
+def test_a_startup_key_is_found_by_its_protector(tmp_path):
+    (tmp_path / "usb").write_bytes(startup_key(GUID, bytes(range(32))))
+    keys = KeyStore.open(str(tmp_path / "usb"))
+    assert keys.find(GUID, "", STARTUP).reveal() == bytes(range(32))
+    assert keys.find(GUID, "", RECOVERY) is None
+    assert bytes(range(32)).hex() not in str(vars(keys))
+
+
+def test_a_folder_of_startup_keys_and_tables_is_one_store(tmp_path):
+    (tmp_path / f"{VOLUME.upper()}.BEK").write_bytes(startup_key(VOLUME, bytes(32)))
+    (tmp_path / "Keys.CSV").write_text(TABLES["plain"] + "nothing,x\n", encoding="utf-8")
+    (tmp_path / "hosts.csv").write_text("Host\nWS-1\n", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    keys = KeyStore.open(str(tmp_path))
+    assert len(keys) == 2
+    assert keys.find(GUID, "", RECOVERY).reveal() == recovery_start(KEY)
+    assert keys.problems == ["`Keys.CSV`, line 3 does not say which protector or volume its key is for", keys.problems[1]]
+    assert "hosts.csv" in keys.problems[1]
+
+
+def test_a_damaged_startup_key_of_a_folder_is_told_of_its_protector(tmp_path):
+    (tmp_path / f"{VOLUME.upper()}.BEK").write_bytes(startup_key(VOLUME, bytes(32))[:-1])
+    (tmp_path / "keys.csv").write_text(TABLES["plain"], encoding="utf-8")
+    assert "it ends at byte 155 of 156" in KeyStore.open(str(tmp_path)).complaint(VOLUME, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "does not begin like a startup key"),
+        (startup_key(GUID, bytes(16)), "no key of 32 bytes"),
+        (startup_key(GUID, bytes(32))[:100], "ends at byte 100 of 156"),
+    ],
+)
+def test_a_file_that_calls_itself_a_startup_key_and_is_none_is_refused(tmp_path, content, reason):
+    (tmp_path / "x.bek").write_bytes(content)
+    for path in (tmp_path / "x.bek", tmp_path):
+        with pytest.raises(ConfigurationError, match=reason):
+            KeyStore.open(str(path))
+
+
+def test_a_folder_without_keys_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="holds no startup key"):
+        KeyStore.open(str(tmp_path))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_startup_key_or_a_format_error(data):
+    for content in (data, startup_key(GUID, bytes(32))[:48] + data):
+        try:
+            assert len(read_startup_key(content).key) == 32
+        except FormatError:
+            continue
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_keys_or_refused(tmp_path_factory, data):
@@ -178,6 +245,7 @@ def test_a_command_is_asked_once_per_protector(tmp_path):
         assert keys.find(GUID, VOLUME, RECOVERY).reveal() == recovery_start(KEY)
         assert keys.find(VOLUME, "", RECOVERY) is None
     assert (tmp_path / "log").read_text(encoding="utf-8") == f"['{GUID}']['{VOLUME}']"
+    assert keys.find("startup", "", STARTUP) is None
     assert keys.problems == []
 
 

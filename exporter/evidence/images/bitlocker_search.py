@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from exporter.errors import EvidenceError, FormatError
-from exporter.formats.bitlocker import CLEAR_KEY, LARGEST_BLOCK, PASSWORD, RECOVERY_PASSWORD, Block, Protector, read_block
+from exporter.formats.bitlocker import CLEAR_KEY, LARGEST_BLOCK, PASSWORD, RECOVERY_PASSWORD, STARTUP_KEY, Block, Protector, read_block
 from exporter.formats.bitlocker_keys import BLOCK_DIGEST, MASTER_KEY, stretch, unseal
 
 if TYPE_CHECKING:
     from exporter.evidence.keys import KeyStore
 
-_ORDER = (CLEAR_KEY, RECOVERY_PASSWORD, PASSWORD)
+_ORDER = (CLEAR_KEY, STARTUP_KEY, RECOVERY_PASSWORD, PASSWORD)
+"""Those that cost nothing first."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Search:
         return None
 
     def _through(self, block: Block, protector: Protector) -> bytes | None:
-        key = protector.clear_key if protector.kind == CLEAR_KEY else self._derived(block, protector)
+        key = protector.clear_key if protector.kind == CLEAR_KEY else self._given(block, protector)
         if key is None:
             return None
         opened = unseal(key, protector.sealed, MASTER_KEY)
@@ -94,19 +95,22 @@ class Search:
         if obstacle is not None and obstacle not in self.obstacles:
             self.obstacles.append(obstacle)
 
-    def _derived(self, block: Block, protector: Protector) -> bytes | None:
-        """The key of a protector of ours, derived once for all copies; None when we have none."""
-        if self._keys is None or protector.salt is None:
+    def _given(self, block: Block, protector: Protector) -> bytes | None:
+        """The key of a protector of ours; None when we have none."""
+        if self._keys is None or (protector.salt is None and protector.kind != STARTUP_KEY):
             return None
         secret = self._keys.find(protector.guid, block.identifier, protector.kind_name)
         if secret is None:
             self._note(self._keys.complaint(protector.guid, block.identifier))
             return None
-        place = secret.reveal() + protector.salt
-        if place not in self._stretched:
-            self._keys.derivations[block.identifier] += 1
-            self._stretched[place] = stretch(secret.reveal(), protector.salt)
-        return self._stretched[place]
+        return self._stretch(self._keys, block, secret.reveal(), protector.salt) if protector.salt is not None else secret.reveal()
+
+    def _stretch(self, keys: "KeyStore", block: Block, start: bytes, salt: bytes) -> bytes:
+        """Derived once for all copies."""
+        if start + salt not in self._stretched:
+            keys.derivations[block.identifier] += 1
+            self._stretched[start + salt] = stretch(start, salt)
+        return self._stretched[start + salt]
 
 
 def _opens(block: Block, master_key: bytes) -> bool:

@@ -27,10 +27,13 @@ class Cryptsetup:
     def __init__(self, shared_data: Path) -> None:
         self._pieces: dict[str, list[tuple[int, bytes]]] = {}
         self._sizes: dict[str, int] = {}
+        self.startup_keys: dict[str, bytes] = {}
         with tarfile.open(shared_data / "images" / "bitlocker" / "bitlk-images.tar.xz") as archive:
             for member in archive:
                 if member.name.endswith("images.conf"):
                     text = archive.extractfile(member).read().decode("utf-8")
+                elif member.name.endswith(".BEK"):
+                    self.startup_keys[Path(member.name).name] = archive.extractfile(member).read()
                 elif member.name.endswith(".img"):
                     self._read(archive, member)
         self.truth = configparser.ConfigParser()

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from exporter.evidence.images.bitlocker import is_bitlocker, unlock
+from exporter.evidence.keys import KeyStore
 from tests.conftest import missing
 from tests.evidence.images.bitlocker_samples import PASSWORD, Cryptsetup, digest, dissect_volume, store
 
@@ -46,6 +47,33 @@ def test_the_unlocked_volume_is_the_one_that_windows_encrypted(cryptsetup, tmp_p
     assert found.identifier == truth["GUID"]
     assert sum(keys.derivations.values()) == 1
     assert digest(found.stream) == truth["SHA256SUM"]
+
+
+@pytest.mark.parametrize("name", ["startup-key", "startup-key-win11"])
+def test_a_startup_key_of_a_folder_of_keys_opens_its_volume_without_a_derivation(cryptsetup, tmp_path, name):
+    for file, content in cryptsetup.startup_keys.items():
+        (tmp_path / file).write_bytes(content)
+    keys = KeyStore.open(str(tmp_path))
+    found = unlock(cryptsetup.open(f"bitlk-aes-xts-128-{name}"), keys, name)
+    assert (found.state, found.partial, found.reason) == ("encrypted", False, None)
+    assert not keys.derivations
+    assert digest(found.stream) == cryptsetup.truth[f"bitlk-aes-xts-128-{name}"]["SHA256SUM"]
+
+
+@pytest.mark.parametrize("name", ["startup_key", "recovery_key"])
+def test_a_startup_key_given_by_itself_opens_its_volume(shared_data, name):
+    keys = KeyStore.open(str(shared_data / "images" / "bitlocker" / f"{name}.bek"))
+    found = unlock(dissect_volume(shared_data, name), keys, name)
+    assert (found.state, found.stream.read(11)[3:]) == ("encrypted", b"NTFS    ")
+
+
+def test_a_startup_key_of_another_volume_under_this_one_s_name_is_told(shared_data, tmp_path):
+    folder = shared_data / "images" / "bitlocker"
+    right, other = (folder / f"{name}.bek" for name in ("startup_key", "recovery_key"))
+    (tmp_path / "x.BEK").write_bytes(right.read_bytes()[:-32] + other.read_bytes()[-32:])
+    found = unlock(dissect_volume(shared_data, "startup_key"), KeyStore.open(str(tmp_path)), "C:")
+    assert found.stream is None
+    assert "the key for startup key {b3411a58-3400-420a-8b7e-9b5f706425c0} is not the key of this volume" in found.reason
 
 
 @pytest.mark.parametrize(("name", "key"), [("togo-aes-xts-128", "RP"), ("aes-xts-128-4k", "RP"), ("aes-xts-128-unicode", "PW")])
