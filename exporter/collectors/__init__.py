@@ -76,6 +76,7 @@ COLLECTORS: dict[str, str] = {
     "resource_data": "exporter.collectors.quarantine:ResourceDataCollector",
     "evtx": "exporter.collectors.evtx:EvtxCollector",
     "mplog": "exporter.collectors.mplog:MplogCollector",
+    "mpdetection": "exporter.collectors.mpdetection:MpdetectionCollector",
     "detection_history": "exporter.collectors.detection_history:DetectionHistoryCollector",
     "etw": "exporter.collectors.etw:EtwCollector",
 }

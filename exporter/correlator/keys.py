@@ -21,6 +21,7 @@ from exporter.formats.defender_events import (
     UnwantedApplication,
 )
 from exporter.formats.detection_history import DetectionHistory
+from exporter.formats.mpdetection import DetectionLine
 from exporter.formats.mplog_records import DetectionAdd, DetectionClean, DetectionEvent, ResourceScan, ThreatActions
 from exporter.formats.quarantine import QuarantineEntry, QuarantineReference, QuarantineResource
 from exporter.formats.resource_data import QuarantineContainer
@@ -190,7 +191,7 @@ def _container(payload: QuarantineContainer) -> Keys:
     return Keys(anchor=_anchor("resource", payload.resource_id), sha1s=_hashes((payload.sha1,)))
 
 
-def _line(payload: DetectionEvent | DetectionAdd | DetectionClean) -> Keys:
+def _line(payload: DetectionEvent | DetectionAdd | DetectionClean | DetectionLine) -> Keys:
     return Keys(
         signatures=_signatures((payload.sig_seq,)),
         threats=_threat(payload.threat_id, payload.threat_name),
@@ -250,6 +251,7 @@ JOINABLE: dict[type[Payload], Callable[[Any], Keys]] = {
     ThreatActions: _actions,
     ResourceScan: _scan,
     DetectionAdd: _line,
+    DetectionLine: _line,
 }
 """In the order in which an incident believes them; a new joinable kind is one line here."""
 RANK = {payload: rank for rank, payload in enumerate(JOINABLE)}
@@ -258,6 +260,7 @@ _TWINS: dict[type[Payload], str] = {
     UnwantedApplication: DETECTED,
     DetectionEvent: DETECTED,
     DetectionAdd: DETECTED,
+    DetectionLine: DETECTED,
     Action: ACTED,
     ActionFailed: ACTED,
     DetectionClean: ACTED,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from exporter.correlator.facts import Threat, own
 from exporter.formats.defender_events import Action, ActionFailed, QuarantineChange, ThreatEvent
 from exporter.formats.detection_history import DetectionHistory
+from exporter.formats.mpdetection import DetectionLine
 from exporter.formats.mplog_records import DetectionAdd, DetectionClean, DetectionEvent, ResourceScan, ThreatActions
 from exporter.formats.quarantine import QuarantineEntry, QuarantineResource
 from exporter.records import Payload
@@ -111,7 +112,7 @@ def _tell_entry(payload: QuarantineEntry | QuarantineResource, _: Threat) -> _To
     yield payload.quarantined_at, "quarantined"
 
 
-def _tell_line(payload: DetectionEvent | DetectionAdd, _: Threat) -> _Told:
+def _tell_line(payload: DetectionEvent | DetectionAdd | DetectionLine, _: Threat) -> _Told:
     yield payload.logged_at, DETECTED
 
 
@@ -135,7 +136,7 @@ _TELLERS: tuple[tuple[type[Payload] | tuple[type[Payload], ...], int, Callable[[
     (ThreatEvent, _EVENT, _tell_detection),
     (DetectionHistory, _HISTORY, _tell_history),
     ((QuarantineEntry, QuarantineResource), _QUARANTINE, _tell_entry),
-    ((DetectionEvent, DetectionAdd), _LOG, _tell_line),
+    ((DetectionEvent, DetectionAdd, DetectionLine), _LOG, _tell_line),
     (DetectionClean, _LOG, _tell_clean),
     (ThreatActions, _LOG, _tell_actions),
     (ResourceScan, _LOG, _tell_scan),

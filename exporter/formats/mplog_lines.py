@@ -92,25 +92,30 @@ def detection(kind: str, text: str, logged_at: int | None, basis: str, offset: M
 def detection_lacking(record: LogRecord) -> str | None:
     """What a detection line should have had and has not."""
     assert isinstance(record, DetectionEvent | DetectionAdd | DetectionClean)
-    if len(record.resources) >= RESOURCE_LIMIT or any(len(resource.value) > LIST_LIMIT for resource in record.resources):
+    return resources_lacking(record.resources)
+
+
+def resources_lacking(resources: tuple[Resource, ...]) -> str | None:
+    """What the resources of a detection should have been and are not."""
+    if len(resources) >= RESOURCE_LIMIT or any(len(resource.value) > LIST_LIMIT for resource in resources):
         return f"resources after the first {RESOURCE_LIMIT}, or after {LIST_LIMIT} characters, are not split"
-    return None if record.resources else "no resource"
+    return None if resources else "no resource"
 
 
 def _event(text: str, common: dict[str, Any]) -> LogRecord:
     _, source, rest = _words(text, 2)
-    return DetectionEvent(source=source, **_subject(rest), **common)
+    return DetectionEvent(source=source, **subject(rest), **common)
 
 
 def _add(text: str, common: dict[str, Any]) -> LogRecord:
     opening, rest = _words(text, 1)
     end = rest.rfind(_PROPERTY_BAG)
-    return DetectionAdd(number=number(opening.partition("#")[2]), **_subject(rest if end < 0 else rest[:end], one=True), **common)
+    return DetectionAdd(number=number(opening.partition("#")[2]), **subject(rest if end < 0 else rest[:end], one=True), **common)
 
 
 def _clean(text: str, common: dict[str, Any]) -> LogRecord:
     _, source, action, result, rest = _words(text, 4)
-    return DetectionClean(source=source, action=action, result=number(result), **_subject(rest), **common)
+    return DetectionClean(source=source, action=action, result=number(result), **subject(rest), **common)
 
 
 _READERS: dict[str, Callable[[str, dict[str, Any]], LogRecord]] = {
@@ -128,8 +133,11 @@ def _words(text: str, count: int) -> list[str]:
     return words
 
 
-def _subject(text: str, one: bool = False) -> dict[str, Any]:
-    """Threat and resources: the fields that the three lines share. The first schema may be any word, so that new ones are read."""
+def subject(text: str, one: bool = False) -> dict[str, Any]:
+    """Threat and resources: the fields that all detection lines share. The first schema may be any word, so that new ones are read.
+
+    Raises FormatError when no threat is named.
+    """
     first = _FIRST.search(text)
     name, listed = (text[: first.start()], text[first.end() :]) if first else text.partition(" ")[::2]
     if not name:

@@ -11,16 +11,17 @@ from typing import Any
 
 import msgspec
 
-from exporter.synthetic import case_artifacts, case_events, case_fields, case_traces
+from exporter.synthetic import case_artifacts, case_events, case_fields, case_logs, case_traces
 from exporter.synthetic.case_artifacts import Dice, Moment
 from exporter.synthetic.case_events import CaseEvent
 from exporter.synthetic.case_hosts import HOSTS
 from exporter.synthetic.case_story import OUTCOMES, SYSTEM, Host, Incident
 from exporter.synthetic.detection_history import write_detection_history
 from exporter.synthetic.evtx import write_evtx
+from exporter.synthetic.mpdetection import write_mpdetection
 from exporter.synthetic.mplog import LogSession, write_mplog
 from exporter.synthetic.quarantine import write_quarantine
-from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, from_iso, iso
+from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, from_iso
 
 _LAYOUTS = {"kape": ("C", "%4"), "velociraptor": ("uploads/auto/C%3A", "%254")}
 """Where a collector puts drive C below the host's folder, and what it makes of `%4` in a name."""
@@ -66,6 +67,8 @@ class _Host:
         self._mplog()
         if self._host.traced:
             self._traces()
+        if self._host.neighbors:
+            self._mpdetection()
         for told in self._incidents:
             if not told["members"]["evtx"] and not told["members"]["detection_history"]:
                 told["detection_id"] = None
@@ -182,9 +185,7 @@ class _Host:
             )
             for started_at, end, (_, offset) in zip(self._sessions, ends, self._host.sessions, strict=True)
         ]
-        local = iso(sessions[0].started_at + sessions[0].utc_offset_minutes * 60 * TICKS_PER_SECOND, 0)
-        name = "MPLog-" + local.replace("-", "").replace(":", "").replace("T", "-").rstrip("Z") + ".log"
-        path = self._defender / "Support" / name
+        path = self._defender / "Support" / case_logs.log_name("MPLog", sessions[0].started_at, sessions[0].utc_offset_minutes)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = write_mplog(path, sessions)
         records = written["records"]
@@ -193,6 +194,17 @@ class _Host:
         kinds = {kind: count for kind, count in written["kinds"].items() if kind.startswith("mplog_")}
         last = max([moment.action_at for moment in self._moments] + self._sessions)
         self._add(path, last, kinds, lines=written["lines"])
+
+    def _mpdetection(self) -> None:
+        starts = [self._somewhen(started_at, "session") for started_at in self._sessions]
+        runs = list(case_logs.service_runs(starts, [(incident, moment) for incident, moment, _ in self._all]))
+        path = self._defender / "Support" / case_logs.log_name("MPDetection", starts[0], self._host.sessions[0][1])
+        written = write_mpdetection(path, runs)
+        lines = [record for record in written["records"] if record["threat_name"] is not None]
+        for (_, _, told), line in zip(self._all, lines, strict=True):
+            told["members"]["mpdetection"] = [{"kind": line["kind"], "offset": line["offset"]}]
+        kinds = Counter(record["kind"] for record in written["records"])
+        self._add(path, max(moment.logged_at for moment in self._moments), kinds, lines=written["lines"])
 
     def _traces(self) -> None:
         """The service's own trace, copied while it runs, and one that somebody recorded of the first incident."""

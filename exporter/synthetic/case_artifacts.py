@@ -169,7 +169,7 @@ def told(incident: Incident, times: Moment) -> dict[str, Any]:
         "changed_at": times.changed_at if acted else times.detected_at,
         "quarantined_at": times.quarantined_at if incident.quarantined else None,
         "restored_at": None,
-        "members": {"evtx": [], "mplog": [], "detection_history": [], "quarantine": []},
+        "members": {"evtx": [], "mplog": [], "mpdetection": [], "detection_history": [], "quarantine": []},
     }
 
 

@@ -147,6 +147,7 @@ SERVER = Host(
     name="SRV-FILES02",
     layout="velociraptor",
     traced=True,
+    neighbors=True,
     first_record_id=4021,
     sessions=(("2026-03-28T01:30:27Z", 0), ("2026-03-29T01:17:03Z", 60)),
     collected_at="2026-03-30T15:20:00Z",

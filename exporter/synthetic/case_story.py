@@ -79,7 +79,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A machine: `sessions` are (start in UTC, minutes east of UTC); with `old_platform` texts stand as `%%` parameters.
 
     Its event log has nothing from before `log_cleared_at`. Incidents are in order of time.
-    Where it is `traced`, ETW traces of Defender lie there too.
+    Where it is `traced`, ETW traces of Defender lie there too, and with `neighbors` the logs beside MPLog.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     old_platform: bool = False
     log_cleared_at: str | None = None
     traced: bool = False
+    neighbors: bool = False
 
 
 EICAR = Threat(2147519003, "Virus:DOS/EICAR_Test_File", 5, 42, 0x0555DC2DDDB0)

@@ -15,6 +15,7 @@ PLACES = {
     "resource_data": "WS-0142/**/Quarantine/ResourceData/*/*",
     "evtx": "WS-0142/**/*.evtx",
     "mplog": "WS-0142/**/MPLog-*.log",
+    "mpdetection": "SRV-FILES02/**/MPDetection-*.log",
     "detection_history": "WS-0142/**/DetectionHistory/*/*",
     "etw": "SRV-FILES02/**/MpWppTracing-*.bin",
 }
@@ -23,6 +24,7 @@ EXPECTED = {
     "resource_data": ("quarantine_container", "file.hash.sha256", "sha256"),
     "evtx": ("evtx_", "winlog.channel", "channel"),
     "mplog": ("mplog_session", "defender.mplog.utc_offset_minutes", "utc_offset"),
+    "mpdetection": ("mpdetection_service_start", "defender.mpdetection.product", "product"),
     "detection_history": ("detection_history", "defender.detection.id", "detection_id"),
     "etw": ("etw_trace", "defender.etw.utc_offset_minutes", "utc_offset_minutes"),
 }

@@ -7,6 +7,7 @@ from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
 from exporter.formats.defender_events import Action, ActionFailed, DefenderEvent, Detection, QuarantineChange
 from exporter.formats.detection_history import DetectionHistory
+from exporter.formats.mpdetection import DetectionLine
 from exporter.formats.mplog_records import (
     ActedResource,
     DetectionAdd,
@@ -163,9 +164,9 @@ def content(number: int = 1, **changes: Any) -> QuarantineContainer:
 
 
 def line(seconds: float, cls: type[Any] = DetectionEvent, name: str = EICAR_NAME, path: str = PATH, **changes: Any) -> Any:
-    """A detection line of MPLog."""
+    """A detection line of MPLog, or of MPDetection."""
     values: dict[str, Any] = {"logged_at": at(seconds), "threat_name": name, "resources": (Resource("file", path),), "file_path": path}
-    if cls is not DetectionAdd:
+    if cls not in (DetectionAdd, DetectionLine):
         values["source"] = "MPSOURCE_REALTIME"
     if cls is DetectionClean:
         values |= {"action": "MP_THREAT_ACTION_QUARANTINE", "result": 0}

@@ -9,6 +9,7 @@ import pytest
 from exporter.correlator.incident import Incident
 from exporter.formats.detection_history import parse_detection_history
 from exporter.formats.evtx import parse as parse_evtx
+from exporter.formats.mpdetection import parse_mpdetection
 from exporter.formats.mplog import parse_mplog
 from exporter.formats.quarantine import parse_entry, parse_reference
 from exporter.formats.resource_data import parse_container
@@ -24,6 +25,8 @@ def items(path: Path) -> Iterator[Item]:
             yield from parse_evtx(stream)
         elif "/MPLog" in name:
             yield from parse_mplog(stream)
+        elif "/MPDetection" in name:
+            yield from parse_mpdetection(stream)
         elif "/DetectionHistory/" in name:
             yield from parse_detection_history(stream.read(), path.name)
         elif "/Entries/" in name:
@@ -38,7 +41,7 @@ def label(path: str, item: Parsed) -> Any:
     """What the truth calls a record."""
     if path.endswith(".evtx"):
         return item.payload.record_id
-    return (item.payload.kind, item.offset) if "/MPLog" in path else path
+    return (item.payload.kind, item.offset) if "/MPLog" in path or "/MPDetection" in path else path
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_every_incident_of_the_case_has_exactly_its_members(case: list[tuple[dic
         told = [
             {
                 *members["evtx"],
-                *((one["kind"], one["offset"]) for one in members["mplog"]),
+                *((one["kind"], one["offset"]) for one in members["mplog"] + members["mpdetection"]),
                 *members["detection_history"],
                 *members["quarantine"],
             }

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from exporter.formats.mpdetection import DetectionLine
 from exporter.formats.mplog_records import DetectionAdd, DetectionClean, ResourceScan, ThreatActions
 from exporter.formats.resources import Resource
 from exporter.records import Payload
@@ -54,6 +55,7 @@ def test_one_detection_with_everything_is_one_incident() -> None:
         line(0.02),
         line(10.02, DetectionClean),
         line(0.02, DetectionAdd),
+        line(0.02, DetectionLine),
         block(9),
         scan(-5),
     )
@@ -68,6 +70,7 @@ def test_one_detection_with_everything_is_one_incident() -> None:
         "mplog_detection_event": 2,
         "mplog_detection_clean": 2,
         "mplog_detection_add": 2,
+        "mpdetection_detection": 2,
         "mplog_threat_actions": 3,
         "mplog_resource_scan": 3,
     }
@@ -117,7 +120,13 @@ class TestExactIds:
 
 class TestEventTime:
     @pytest.mark.parametrize(
-        ("event", "written"), [(detected(0), line(0.1)), (acted(0), line(-0.1, DetectionClean)), (failed(0), line(0.05, DetectionClean))]
+        ("event", "written"),
+        [
+            (detected(0), line(0.1)),
+            (detected(0), line(0.1, DetectionLine)),
+            (acted(0), line(-0.1, DetectionClean)),
+            (failed(0), line(0.05, DetectionClean)),
+        ],
     )
     def test_a_line_of_the_same_threat_within_100_ms_is_the_copy_of_its_event(self, event: Payload, written: Payload) -> None:
         bare = msgspec.structs.replace(written, resources=(), file_path=None)

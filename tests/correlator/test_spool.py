@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exporter.correlator.keys import JOINABLE
 from exporter.correlator.spool import Spool
 from exporter.formats.detection_history import TrackedResource
+from exporter.formats.mpdetection import DetectionLine
 from exporter.formats.mplog_records import DetectionAdd, DetectionClean
 from exporter.records import Integrity, Payload, Source, Verdict
 from tests.correlator import build
@@ -35,6 +36,7 @@ ONE_OF_EACH: list[Payload] = [
     build.line(7),
     build.line(8, DetectionAdd),
     build.line(9, DetectionClean),
+    build.line(9, DetectionLine),
     build.block(10),
     build.scan(11),
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.formats import detection_history, etl, evtx, mplog, quarantine, resource_data
+from exporter.formats import detection_history, etl, evtx, mpdetection, mplog, quarantine, resource_data
 from exporter.records import Integrity, Parsed, Payload, Rejected, Verdict
 from exporter.synthetic.case import write_case
 from exporter.synthetic.case_events import grow
@@ -43,11 +43,11 @@ class Told:
         self.truth = truth
         self.incidents: list[dict[str, Any]] = truth["incidents"]
         self.log = self.only("Operational.evtx")
-        self.mplog = self.only(".log")
+        self.mplog = self.only("log", "MPLog-")
         self.events = {event["record_id"]: event for event in with_evtx(self.log)}
 
-    def only(self, ending: str) -> Path:
-        (name,) = [name for name in self.truth["files"] if name.endswith(ending)]
+    def only(self, ending: str, part: str = "") -> Path:
+        (name,) = [name for name in self.truth["files"] if name.endswith(ending) and part in name]
         return self.folder / name
 
     def events_of(self, incident: dict[str, Any], *event_ids: int) -> list[dict[str, Any]]:
@@ -69,6 +69,8 @@ def read(path: Path) -> Iterator[Any]:
         return evtx.parse(BytesIO(data))
     if name.endswith((".bin", ".etl")):
         return etl.parse_etl(BytesIO(data))
+    if name.startswith("MPDetection"):
+        return mpdetection.parse_mpdetection(BytesIO(data))
     if name.endswith(".log"):
         return mplog.parse_mplog(BytesIO(data))
     if "DetectionHistory" in path.parts:
