@@ -21,6 +21,7 @@ from exporter.pipeline import Progress
 from exporter.report.manifest import manifest
 from exporter.report.run import RunReport
 from exporter.sinks import STREAMING, Sink
+from exporter.sinks.checked import checksum_of
 from exporter.sinks.parts import open_part, saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, parse_target
 
@@ -145,13 +146,13 @@ class _Parts:
             if target.name in STREAMING:
                 yield None
                 continue
-            part = saved(self._sinks[number], self._folder / str(number))
-            yield Part(part.path.name, part.lines, part.size, part.path.stat().st_size)
+            part = saved(self._sinks[number])
+            yield Part(part.path.name, part.lines, part.size, part.path.stat().st_size, part.checksum)
 
 
 def _letters(folder: Path) -> Part | None:
     path = folder / LETTERS
-    return Part(LETTERS, 0, 0, path.stat().st_size) if path.exists() else None
+    return Part(LETTERS, 0, 0, path.stat().st_size, checksum_of(path)) if path.exists() else None
 
 
 def _outcome(task: Task, report: RunReport) -> Outcome:

@@ -69,6 +69,12 @@ class _Tail(NamedTuple):
     parts: tuple[_Part, ...]
 
 
+@lru_cache(1024)
+def _tail(text: str) -> _Tail:
+    """Compiled once for all trees: a batch has very many."""
+    return _Tail(text, tuple(map(_part, text.casefold().split("/"))))
+
+
 def _part(text: str) -> _Part:
     pattern = "".join({"*": ".*", "?": ".", "#": "[0-9]"}.get(character, re.escape(character)) for character in text)
     named = any(character.isalnum() for character in text)
@@ -104,7 +110,7 @@ class Matcher:
     """
 
     def __init__(self, tails: Sequence[str], outside: Sequence[str] = ()) -> None:
-        parsed = tuple(_Tail(text, tuple(map(_part, text.casefold().split("/")))) for text in dict.fromkeys(tails))
+        parsed = tuple(map(_tail, dict.fromkeys(tails)))
         self._heads: dict[str, list[_Tail]] = {}
         for tail in parsed:
             self._heads.setdefault(tail.text.casefold().rpartition("/")[0], []).append(tail)

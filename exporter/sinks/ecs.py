@@ -6,7 +6,7 @@ from typing import ClassVar
 from exporter.errors import SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
-from exporter.sinks.atomic import output_for
+from exporter.sinks.atomic import Output, output_for
 from exporter.sinks.ingested import END, ending
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
@@ -17,15 +17,18 @@ _WRITTEN = Outcome.WRITTEN
 
 
 class EcsSink:
-    """`ecs:FILE.ndjson`. `event.ingested` is the wall clock of the batch's flush (E5); `--reproducible` leaves it out."""
+    """`ecs:FILE.ndjson`. `event.ingested` is the wall clock of the batch's flush (E5); `--reproducible` leaves it out.
+
+    With `output` the documents go there.
+    """
 
     name: ClassVar[str] = "ecs"
 
-    def __init__(self, target: SinkTarget, settings: SinkSettings) -> None:
+    def __init__(self, target: SinkTarget, settings: SinkSettings, output: Output | None = None) -> None:
         target.allow(())
         self.target = target.target
         self._settings = settings
-        self._output = output_for(target.target, settings.force)
+        self._output = output or output_for(target.target, settings.force)
         self._batch: list[bytes] = []
         self._size = 0
         self._position = 0

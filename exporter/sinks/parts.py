@@ -6,11 +6,12 @@ from every process.
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
-from exporter.errors import SinkUnavailable
 from exporter.records import Mapped, Messages, Output
 from exporter.sinks import STREAMING, Result, Sink
+from exporter.sinks.checked import CheckedFile
+from exporter.sinks.ecs import EcsSink
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink
 from exporter.sinks.timeline import Encode, Timeline
@@ -63,12 +64,25 @@ class TimelinePart:
         self._timeline.runs.close()
 
 
+class DocumentsPart(EcsSink):
+    """The documents of one host."""
+
+    def __init__(self, path: Path, settings: SinkSettings) -> None:
+        self._file = CheckedFile(path)
+        super().__init__(SinkTarget(self.name, str(path)), settings, self._file)
+
+    @property
+    def saved(self) -> Saved:
+        """The part when it is closed."""
+        return Saved(self._file.path, 0, 0, self._file.checksum)
+
+
 def open_part(target: SinkTarget, path: Path, settings: SinkSettings) -> Sink:
     """The sink that writes one host's part of `target` to `path`, or the target itself where it takes hosts as they come."""
     if target.name in STREAMING:
         return open_sink(target, settings)
     if target.name == "ecs":
-        return open_sink(SinkTarget(target.name, str(path)), settings)
+        return cast(Sink, DocumentsPart(path, settings))
     return TimelinePart(target.name, path, encoder(target, settings), settings)
 
 
@@ -97,11 +111,7 @@ def encoder(target: SinkTarget, settings: SinkSettings) -> Encode:
     return Encoder().encode
 
 
-def saved(sink: Sink, path: Path) -> Saved:
-    """What a closed part holds. Raises SinkUnavailable."""
-    if isinstance(sink, TimelinePart):
-        return sink.saved
-    try:
-        return Saved(path, 0, path.stat().st_size if path.exists() else 0)
-    except OSError as error:
-        raise SinkUnavailable(f"`{path}` cannot be read: {error.strerror}") from error
+def saved(sink: Sink) -> Saved:
+    """What a closed part holds."""
+    assert isinstance(sink, TimelinePart | DocumentsPart)
+    return sink.saved

@@ -9,7 +9,6 @@ run, and there is nothing to merge. A run is a file of blocks: the number of rec
 """
 
 import contextlib
-import os
 import sys
 import tempfile
 from array import array
@@ -22,6 +21,7 @@ from typing import IO
 import msgspec
 
 from exporter.errors import SinkUnavailable
+from exporter.sinks.checked import CheckedFile
 
 MEMORY_BYTES = 2 << 20
 """What the lines held in memory may take, with their objects."""
@@ -35,11 +35,12 @@ _FILE_BUFFER = 1 << 12
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """A run in a file of its own: how many lines it has, and their bytes without the keys."""
+    """A run in a file of its own: how many lines it has, their bytes without the keys, and the CRC-32 of the file."""
 
     path: Path
     lines: int
     size: int
+    checksum: int = 0
 
 
 class SortedRuns:
@@ -88,13 +89,15 @@ class SortedRuns:
                 yield record[int.from_bytes(record[-4:], "big") : -4]
 
     def save(self, path: Path) -> Saved:
-        """Write all lines with their keys as one run, flushed to the disk; once, after the last `add`. Raises SinkUnavailable."""
-        with _room(path.parent), path.open("xb", buffering=_FILE_BUFFER) as file:
-            run = _Run(file)
-            for block in self._sorted():
-                run.extend(block)
-            os.fsync(file.fileno())
-        return Saved(path, self.count, self.size)
+        """Write all lines with their keys as one run; once, after the last `add`. Raises SinkUnavailable."""
+        file = CheckedFile(path)
+        try:
+            for data in chain.from_iterable(map(_encoded, self._sorted())):
+                file.write(data)
+            file.commit()
+        finally:
+            file.abort()
+        return Saved(path, self.count, self.size, file.checksum)
 
     def _sorted(self) -> Iterator[list[bytes]]:
         self._records.sort()
@@ -145,17 +148,10 @@ class _Run:
 
     def extend(self, records: list[bytes]) -> None:
         """Write records that are not below `last`."""
-        start, size = 0, 0
-        for end, record in enumerate(records, 1):
-            size += len(record)
-            if size >= _BLOCK_BYTES or end == len(records):
-                self._write(records[start:end])
-                start, size = end, 0
-                self.last = record
+        for data in _encoded(records):
+            self.file.write(data)
+        self.last = records[-1] if records else self.last
         self.file.flush()
-
-    def _write(self, block: list[bytes]) -> None:
-        self.file.write(b"".join((_numbers(array("Q", (len(block), *map(len, block)))).tobytes(), *block)))
 
     def blocks(self) -> Iterator[list[bytes]]:
         """The records, from the first one."""
@@ -165,6 +161,17 @@ class _Run:
             ends = list(accumulate(sizes, initial=0))
             data = self.file.read(ends[-1])
             yield [data[start:end] for start, end in pairwise(ends)]
+
+
+def _encoded(records: list[bytes]) -> Iterator[bytes]:
+    """Records as blocks."""
+    start, size = 0, 0
+    for end, record in enumerate(records, 1):
+        size += len(record)
+        if size >= _BLOCK_BYTES or end == len(records):
+            block = records[start:end]
+            yield b"".join((_numbers(array("Q", (len(block), *map(len, block)))).tobytes(), *block))
+            start, size = end, 0
 
 
 def _numbers(numbers: "array[int]") -> "array[int]":

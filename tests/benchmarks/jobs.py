@@ -254,12 +254,17 @@ def _shares(folder: Path) -> Iterator[tuple[str, Path]]:
 def disk_image(folder: Path) -> list[Job]:
     """Defender's traces out of an image of 200,000 files (goal: a tenth of the peers' CPU)."""
     image = images.make(folder)
-    peers = {}
-    for name, environment, program in (("dissect.target", "dissect", images.DISSECT), ("log2timeline", "plaso", images.LOG2TIMELINE)):
-        if image is not None and (python := PEERS / environment / "bin" / "python").exists():
-            command = (str(python), "-c", program, str(image), str(folder / "files.plaso"))
-            peers[name] = Peer(command, 1, f"{name} / ours >= 10")
-    return [Job("Defender's traces of a disk image of 200,000 files", 1, _export(folder, image, "ecs:out.ndjson"), peers)] if image else []
+    if image is None:
+        return []
+    script = str(Path(__file__).with_name("dissect_image.py"))
+    commands = {
+        "dissect.target": (PEERS / "dissect" / "bin" / "python", script, image, folder / "dissect.jsonl"),
+        "log2timeline": (PEERS / "plaso" / "bin" / "python", "-c", images.LOG2TIMELINE, image, folder / "files.plaso"),
+    }
+    peers = {
+        name: Peer(tuple(map(str, command)), 1, f"{name} / ours >= 10") for name, command in commands.items() if Path(command[0]).exists()
+    }
+    return [Job(f"Defender's traces of a disk image of {images.FILES:,} files", 1, _export(folder, image, "ecs:out.ndjson"), peers)]
 
 
 JOBS: dict[str, Callable[[Path], Sequence[Job]]] = {
