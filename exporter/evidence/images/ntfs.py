@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from exporter.errors import EvidenceError
+from exporter.evidence.images import lzx
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, media_of
+from exporter.formats.mft_entry import packing_method
 from exporter.records import Rejected
 
 _INDEX = (1 << 48) - 1
@@ -16,6 +18,8 @@ _REPARSE_POINT, _COMPRESSED, _ENCRYPTED = 0x400, 0x800, 0x4000
 _IS_HOLE = 1
 _PACKED = "WofCompressedData"
 """The stream where Windows keeps what its Overlay Filter has compressed; libfsntfs unpacks it, given the reparse point too."""
+_ALLOCATED, _LARGEST_ENTRY = 28, 1 << 16
+"""Where an entry of the MFT tells its own size."""
 _ATTRIBUTE_LIST, _FILE_NAME = 0x20, 0x30
 _FIRST_OF_USERS = 24
 """Lower entries of the MFT are the file system's own."""
@@ -96,7 +100,19 @@ class Ntfs:
             data = there if not stream else there.get_alternate_data_stream_by_name(stream)
             if data is None:
                 raise EvidenceError(f"it has no stream `{stream}`")
-            return media_of(data, data.get_size(), "the file")
+            found = media_of(data, data.get_size(), "the file")
+            return found if stream or self._method(there) != lzx.METHOD else lzx.mended(found, self.data(entry, _PACKED))
+
+    def _method(self, entry: Any) -> int | None:
+        """How Windows' Overlay Filter has compressed a file, which libfsntfs does not tell; None for a file that it has not."""
+        if not entry.has_alternate_data_stream_by_name(_PACKED):
+            return None
+        table = self._volume.get_file_entry(0)
+        size = min(int.from_bytes(table.read_buffer_at_offset(4, _ALLOCATED), "little"), _LARGEST_ENTRY)
+        method = packing_method(table.read_buffer_at_offset(size, (entry.file_reference & _INDEX) * size))
+        if method is None:
+            raise EvidenceError("it is compressed by the system, and it cannot be told how: not read")
+        return method
 
     def streams(self, entry: Entry) -> list[tuple[str, int]]:
         """Names and sizes of a file's alternate streams."""
