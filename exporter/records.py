@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
+from exporter.text import cleaned
+
 
 class Verdict(StrEnum):
     """How sure we are that a record is what Windows wrote."""
@@ -165,15 +167,6 @@ def event_id(case: str, record: Record) -> str:
     return sha256(data).hexdigest()[:40]
 
 
-class Shared(msgspec.Struct, frozen=True, eq=False):
-    """Attributes that many rows of a log have in common, clean: one object for all of them, by which a sink knows what it made of them."""
-
-    attributes: Mapping[str, Any] = {}
-
-
-NOTHING_SHARED = Shared()
-
-
 class Messages(StrEnum):
     """Which messages of a row a timeline prints: ours, or the one that plaso's psort would print. Making one costs as much as a line."""
 
@@ -181,36 +174,46 @@ class Messages(StrEnum):
     PLASO = "plaso"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a timeline: a record at one of its times. `own` and `shared` attributes have plaso-style names and clean values.
+class Common(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What many rows of a log have in common: one object for all of them, by which a sink knows what it made of them.
 
-    `message_attributes` names those that `plaso_message` is made of: L2T's `extra` leaves them out (L6). A message that was not asked for
-    is empty.
+    `attributes` are clean. `own` says which further ones a row may have, and of which type. `path` is where the record lies, `display_name`
+    the same for a reader. `message_attributes` names those that `plaso_message` is made of: L2T's `extra` leaves them out (L6).
     """
 
-    ticks: int
     timestamp_desc: str
     data_type: str
-    message: str
-    plaso_message: str
-    plaso_short_message: str
     source_short: str
     source_long: str
     hostname: str
-    username: str | None
+    path: str
     display_name: str
     parser: str
-    event_id: str
-    tags: tuple[str, ...]
-    own: Mapping[str, Any]
-    order: tuple[str, int]
-    shared: Shared = NOTHING_SHARED
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = {}
+    own: Mapping[str, type] = {}
     message_attributes: frozenset[str] = frozenset()
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One line of a timeline: a record at one of its times. Attributes have plaso-style names; `own` are as the evidence has them.
+
+    A message that was not asked for is empty. `position` is the record's place in its source.
+    """
+
+    common: Common
+    ticks: int
+    event_id: str
+    own: dict[str, Any]
+    position: int
+    message: str = ""
+    plaso_message: str = ""
+    plaso_short_message: str = ""
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All of them."""
-        return {**self.shared.attributes, **self.own}
+        """All of them, clean."""
+        return {**self.common.attributes, **cleaned(self.own)}
 
 
 class Mapped(Protocol):

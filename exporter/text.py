@@ -4,7 +4,9 @@ Cleaning for serializers happens once, in the mapping (`clean`); the other two a
 """
 
 import re
+from typing import Any
 
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _INVISIBLE = re.compile(
@@ -19,6 +21,19 @@ def clean(text: str) -> str:
     if text.isascii() or _SURROGATE.search(text) is None:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def cleaned(value: Any) -> Any:
+    """Texts by C7, integers outside 64 bits as text (C8), all the way down."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(key): cleaned(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [cleaned(item) for item in value]
+    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
+        return str(value)
+    return value
 
 
 def one_line(text: str) -> str:

@@ -4,6 +4,7 @@ The generated code is short and readable (`source` of `CompiledKind`). What is t
 beforehand; `writer` says how the rest is written.
 """
 
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,12 +12,13 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
-from exporter.mapping.fragments import LONG_MAX, LONG_MIN, Kept, event_data_json, fields_json, with_raw
-from exporter.mapping.references import Run, expression
+from exporter.mapping.fragments import Kept, event_data_json, fields_json, with_raw
+from exporter.mapping.references import Run, annotation, expression, without_none
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
 from exporter.mapping.writer import DocumentWriter
 from exporter.records import Payload
+from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import iso, usable
 
 _NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
@@ -33,11 +35,13 @@ _SHARED = frozenset(
 class CompiledKind(msgspec.Struct, frozen=True):
     """`document(record, payload, moment)` gives the whole document as JSON, `event` last; the others are for timelines.
 
-    `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others; `message_fields` our message.
+    `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others, which are of the types `own`;
+    `message_fields` gives our message.
     """
 
     document: Callable[..., bytes]
     attributes: Callable[..., dict[str, Any]]
+    own: Mapping[str, type]
     shared: Callable[..., dict[str, Any]]
     shared_key: Callable[..., tuple[Any, ...]]
     message_fields: Callable[..., dict[str, str]]
@@ -65,7 +69,7 @@ class Compiler:
         lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(own, kind), "    return a"]
         lines += ["def shared(r, p, t):", "    a = {}", *self._attributes(shared, kind), "    return a"]
         references = dict.fromkeys(name for rule in shared if not self.is_constant(rule) for name in rule.attributes)
-        key = ("r.host, r.source.path, r.collector", *(expression(name, kind) for name in references))
+        key = ("r.host, r.source.path, r.collector, t.tags", *(expression(name, kind) for name in references))
         lines += ["def shared_key(r, p, t):", f"    return ({', '.join(key)})"]
         lines += ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
         lines += [f"    return {{'message': message(a) or {mapping.kind!r}}}"]
@@ -78,7 +82,20 @@ class Compiler:
             kept = Kept([(scope[name], first) for name, first in runs])
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
         names = ("document", "attributes", "shared", "shared_key", "message_fields")
-        return CompiledKind(**{name: scope[name] for name in names}, source=source)
+        types = {rule.field: self._type(rule, kind) for rule in own}
+        return CompiledKind(**{name: scope[name] for name in names}, own=types, source=source)
+
+    def _type(self, rule: Rule, kind: type[Payload]) -> type:
+        """The type of an attribute's values; `object` where it is not known beforehand."""
+        if rule.values and not rule.via:
+            table = self._values[rule.values]
+            types = {type(value) for value in (*table.values.values(), table.default) if value is not None}
+            return types.pop() if len(types) == 1 else object
+        hints = {annotation(name, kind) for name in rule.attributes}
+        if rule.via and rule.via != "first":
+            hints = {without_none(typing.get_type_hints(TRANSFORMS[rule.via])["return"])}
+        found = typing.get_origin(hint := hints.pop()) or hint
+        return found if not hints and isinstance(found, type) else object
 
     def _tables(self, mapping: RecordMapping) -> dict[str, Any]:
         """The value tables that the mapping names, as the generated code knows them."""

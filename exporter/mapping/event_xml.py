@@ -1,6 +1,5 @@
 """An event rendered as XML again, in the order of Windows: Timesketch's Sigma rules search `xml_string` (sigma_windefend.md)."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -9,38 +8,30 @@ from exporter.times import iso
 
 def event_xml(event: Any) -> str:
     """A `WindowsEvent` as one line of XML; what is absent is left out. Never read back by us."""
-    head = _head(event.provider_guid, event.provider_name, event.event_id, event.version, event.level, event.task, event.opcode)
-    keywords = "" if event.keywords is None else f"<Keywords>{_escape(event.keywords)}</Keywords>"
-    created = "" if event.created_at is None else f'<TimeCreated SystemTime="{_time(event)}"/>'
-    tail = _tail(event.channel, event.computer, event.user_sid)
-    values = event.data.values()
+    data = event.data
+    values = data.values()
     text = "".join(values)
     if "&" in text or "<" in text or ">" in text:
         values = map(_escape, values)
-    data = _template(tuple(event.data))(*values)
-    return f"{head}{keywords}{created}<EventRecordID>{event.record_id}</EventRecordID>{tail}<EventData>{data}</EventData></Event>"
+    head = (event.provider_guid, event.provider_name, event.event_id, event.version, event.level, event.task, event.opcode)
+    frame = _frame(*head, event.keywords, event.channel, event.computer, event.user_sid, *data)
+    return frame % ("" if event.created_at is None else f'<TimeCreated SystemTime="{_time(event)}"/>', event.record_id, *values)
 
 
 @lru_cache(1024)
-def _head(guid: str | None, name: str, number: int, *levels: int | None) -> str:
+def _frame(guid: str | None, name: str, number: int, *rest: Any) -> str:
+    """What the events of one id in a log have in common, for `%`: the time, the record's number and the values are to be filled in."""
+    levels, (keywords, channel, computer, user_sid, *names) = rest[:4], rest[4:]
     provider = f" Guid={_quoted('{' + guid.lower() + '}')}" if guid else ""
     named = zip(("Version", "Level", "Task", "Opcode"), levels, strict=True)
-    rest = "".join(f"<{element}>{value}</{element}>" for element, value in named if value is not None)
-    return f"<Event><System><Provider Name={_quoted(name)}{provider}/><EventID>{number}</EventID>{rest}"
-
-
-@lru_cache(1024)
-def _tail(channel: str, computer: str | None, user_sid: str | None) -> str:
-    computer_name = f"<Computer>{_escape(computer)}</Computer>" if computer else ""
-    security = f"<Security UserID={_quoted(user_sid)}/>" if user_sid else ""
-    return f"<Channel>{_escape(channel)}</Channel>{computer_name}{security}</System>"
-
-
-@lru_cache(1024)
-def _template(names: tuple[str, ...]) -> Callable[..., str]:
-    """What makes the Data elements of these names from their values."""
-    quoted = (_quoted(name).replace("{", "{{").replace("}", "}}") for name in names)
-    return "".join(f"<Data Name={name}>{{}}</Data>" for name in quoted).format
+    elements = "".join(f"<{element}>{value}</{element}>" for element, value in named if value is not None)
+    head = f"<Event><System><Provider Name={_quoted(name)}{provider}/><EventID>{number}</EventID>{elements}"
+    head += "" if keywords is None else f"<Keywords>{_escape(keywords)}</Keywords>"
+    tail = f"<Channel>{_escape(channel)}</Channel>" + (f"<Computer>{_escape(computer)}</Computer>" if computer else "")
+    tail += f"<Security UserID={_quoted(user_sid)}/>" if user_sid else ""
+    data = "".join(f"<Data Name={_quoted(name).replace('%', '%%')}>%s</Data>" for name in names)
+    head, tail = head.replace("%", "%%"), tail.replace("%", "%%")
+    return f"{head}%s<EventRecordID>%s</EventRecordID>{tail}</System><EventData>{data}</EventData></Event>"
 
 
 def _escape(text: str) -> str:

@@ -15,6 +15,8 @@ knows lists only. A format that does not fit the value (`{x:04x}` of a text) rai
 
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from exporter.mapping.formatter_check import HELPERS, KEYS, check, structure
@@ -23,42 +25,66 @@ __all__ = ["Formatter", "check", "compile_formatter", "export_yaml"]
 
 Render: TypeAlias = Callable[[Mapping[str, object]], str]
 _Helper: TypeAlias = Callable[[dict[str, object]], None]
+_SHORT = 80
 
 
 class Formatter:
     """A compiled definition: `message(attributes)` and `short_message(attributes)` give an event's texts.
 
-    `used` names the attributes that the message depends on, helpers' inputs included.
+    `used` names the attributes that the message depends on, helpers' inputs included. `shared` names those that many events have in common:
+    with `bind` what depends on these alone is rendered once.
     """
 
-    __slots__ = ("_same", "data_type", "message", "short_message", "short_source", "source", "used")
+    __slots__ = ("_long", "_short", "data_type", "message", "short_source", "source", "used")
 
-    def __init__(self, definition: Mapping[str, Any]) -> None:
+    def __init__(self, definition: Mapping[str, Any], shared: frozenset[str] = frozenset()) -> None:
         long, short = definition["message"], definition["short_message"]
         self.data_type: str = definition["data_type"].lower()
         self.short_source: str = definition["short_source"]
         self.source: str = definition["source"]
-        self.message: Render = _render(definition, long, "text")
-        self.short_message: Render = _render(
-            definition, long if list(short) == [""] else short, "text if len(text) <= 80 else text[:77] + '...'"
-        )
-        self._same = list(short) == [""]
+        self._long = _Template(definition, long, shared)
+        self.message: Render = self._long.render
+        self._short = self._long if list(short) == [""] else _Template(definition, short, shared)
         inputs = {item["input_attribute"] for key in HELPERS for item in definition.get(key) or ()}
         self.used: frozenset[str] = frozenset(filter(None, map(_name, long))) | inputs
 
-    def texts(self, attributes: Mapping[str, object]) -> tuple[str, str]:
-        """Message and short message; where both have the same pieces, these are rendered once."""
-        message = self.message(attributes)
-        if self._same:
-            return message, message if len(message) <= 80 else message[:77] + "..."
-        return message, self.short_message(attributes)
+    def short_message(self, attributes: Mapping[str, object]) -> str:
+        """The short one, at most 80 characters."""
+        return _cut(self._short.render(attributes))
+
+    def bind(self, shared: Mapping[str, object]) -> "Bound":
+        """The texts of events that have these values of shared attributes."""
+        message, begin = self._long.bind(shared), self._short.begin(shared)
+        if len(begin) > _SHORT:
+            return Bound(message, _cut(begin), None)
+        return Bound(message, None, None if self._short is self._long else self._short.bind(shared))
 
 
-def compile_formatter(definition: Mapping[str, Any]) -> Formatter:
+class Bound:
+    """`message(own)` gives a message from the attributes that are not shared, `texts(own)` the short one too."""
+
+    __slots__ = ("_begin", "_short", "message")
+
+    def __init__(self, message: Render, begin: str | None, short: Render | None) -> None:
+        self.message = message
+        self._begin = begin
+        self._short = short
+
+    def texts(self, own: Mapping[str, object]) -> tuple[str, str]:
+        """Message and short message: what is beyond its end is not rendered, and nothing is rendered twice."""
+        message = self.message(own)
+        return message, self._begin or _cut(message if self._short is None else self._short(own))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
+
+
+def compile_formatter(definition: Mapping[str, Any], shared: frozenset[str] = frozenset()) -> Formatter:
     """Compile a definition; raises ValueError naming what is wrong with it (data types are not judged, see `check`)."""
     if problems := structure(definition):
         raise ValueError("; ".join(problems))
-    return Formatter(definition)
+    return Formatter(definition, shared)
 
 
 def export_yaml(definitions: Iterable[Mapping[str, Any]]) -> str:
@@ -79,20 +105,50 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _render(definition: Mapping[str, Any], pieces: Sequence[str], result: str) -> Render:
-    """Generate the function: twice as fast as a loop over pieces, and every document and row needs its texts."""
-    helpers = [make(item) for key, make in _MAKERS.items() for item in definition.get(key) or ()]
-    lines = ["def render(a):"]
-    if helpers:
-        lines += ["    a = dict(a)", "    for helper in helpers: helper(a)"]
-    lines += ["    get = a.get", "    parts = []", "    add = parts.append"]
-    for piece in pieces:
-        lines += _statements(piece)
-    lines += ["    text = separator.join(parts).replace('\\r', '').replace('\\n', '')", f"    return {result}"]
-    scope: dict[str, Any] = {"helpers": helpers, "separator": definition.get("separator", " ")}
-    exec("\n".join(lines), scope)  # noqa: S102 (names and formats have passed `structure`, all other text stands in literals)
-    render: Render = scope["render"]
-    return render
+class _Template:
+    """The pieces of a message as generated functions: twice as fast as a loop over pieces, and every document and row needs its texts.
+
+    `fixed` gives a list of texts for each run of pieces that are made of shared attributes, `row` takes these and the attributes.
+    """
+
+    __slots__ = ("_fixed", "_helpers", "_leads", "_row", "_separator", "render")
+
+    def __init__(self, definition: Mapping[str, Any], pieces: Sequence[str], shared: frozenset[str]) -> None:
+        self._helpers = [make(item) for key, make in _MAKERS.items() for item in definition.get(key) or ()]
+        self._separator = definition.get("separator", " ")
+        shared = frozenset() if self._helpers else shared
+        self._leads = bool(pieces) and _name(pieces[0]) in shared
+        fixed, row, runs = list[str](), list[str](), list[str]()
+        for is_shared, group in groupby(pieces, lambda piece: _name(piece) in shared):
+            statements = [line for piece in group for line in _statements(piece)]
+            if is_shared:
+                runs.append(f"f{len(runs)}, ")
+                fixed += ["    parts = []", "    add = parts.append", *statements, "    yield parts"]
+                statements = [f"    parts += {runs[-1][:-2]}"]
+            row += statements
+        scope = self._compiled(fixed, row, "".join(runs))
+        self._fixed, self._row = scope["fixed"], scope["row"]
+        self.render: Render = (lambda attributes: self.bind(attributes)(attributes)) if runs else self._row
+
+    def _compiled(self, fixed: list[str], row: list[str], runs: str) -> dict[str, Any]:
+        lines = ["def fixed(a):", "    get = a.get", *fixed, "    yield from ()", f"def row({runs}a):"]
+        if self._helpers:
+            lines += ["    a = dict(a)", "    for helper in helpers: helper(a)"]
+        lines += ["    get = a.get", "    parts = []", "    add = parts.append", *row]
+        lines += ["    return separator.join(parts).replace('\\r', '').replace('\\n', '')"]
+        scope: dict[str, Any] = {"helpers": self._helpers, "separator": self._separator}
+        exec("\n".join(lines), scope)  # noqa: S102 (names and formats have passed `structure`, all other text stands in literals)
+        return scope
+
+    def bind(self, shared: Mapping[str, object]) -> Render:
+        """The text as a function of the attributes that are not shared."""
+        if self._helpers:
+            return lambda own: self._row({**shared, **own})
+        return partial(self._row, *self._fixed(shared))
+
+    def begin(self, shared: Mapping[str, object]) -> str:
+        """What every text with these shared attributes begins with."""
+        return self._separator.join(next(self._fixed(shared))).replace("\r", "").replace("\n", "") if self._leads else ""
 
 
 def _statements(piece: str) -> Iterator[str]:

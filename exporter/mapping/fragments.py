@@ -5,13 +5,11 @@ from typing import Any
 
 import orjson
 
-from exporter.text import clean
+from exporter.text import cleaned
 
-LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 _NOTHING = ("", "-", "N/A")
 _KEPT = 256
 _LONGEST = 8192
-_INERT = frozenset((str, bool, float, type(None)))
 
 
 class Kept:
@@ -75,49 +73,6 @@ def with_raw(document: bytes, raw: dict[str, str]) -> bytes:
     for last in ("message", "event"):
         fields[last] = fields.pop(last)
     return orjson.dumps(fields)
-
-
-def cleaned_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    """`cleaned`, quicker where there is nothing to clean: then they come back as they are, or with lists for tuples."""
-    if all(map(_is_plain, attributes.values())):
-        return attributes
-    try:
-        encoded = orjson.dumps(attributes)
-    except TypeError:
-        return {clean(name): cleaned(value) for name, value in attributes.items()}
-    if b"u0000" in encoded:
-        return {clean(name): cleaned(value) for name, value in attributes.items()}
-    return {name: value if value.__class__ in _INERT else _listed(value) for name, value in attributes.items()}
-
-
-def _is_plain(value: object) -> bool:
-    """True for values, and lists of texts, that need no cleaning; others may need none."""
-    if isinstance(value, str):
-        return value.__class__ is str and value.isascii() and "\0" not in value
-    if isinstance(value, int):
-        return value.__class__ is int and LONG_MIN <= value <= LONG_MAX
-    return isinstance(value, list) and all(item.__class__ is str and item.isascii() and "\0" not in item for item in value)
-
-
-def _listed(value: Any) -> Any:
-    if value.__class__ is int and LONG_MIN <= value <= LONG_MAX:
-        return value
-    if isinstance(value, (list, tuple)) and _INERT.issuperset(map(type, value)):
-        return list(value)
-    return cleaned(value)
-
-
-def cleaned(value: Any) -> Any:
-    """Texts by C7, integers outside 64 bits as text (C8), all the way down."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {clean(key): cleaned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [cleaned(item) for item in value]
-    if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
-        return str(value)
-    return value
 
 
 def _to_clean(encoded: bytes) -> bool:

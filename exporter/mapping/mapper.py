@@ -1,6 +1,7 @@
 """Applies compiled mappings to records: documents for the ECS sinks, rows for the timelines."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -24,13 +25,18 @@ class Kind:
 
     def __init__(self, compiler: Compiler, mapping: RecordMapping, kind: type[Payload]) -> None:
         self.mapping = mapping
-        self.plaso = compile_formatter(mapping.formatter)
-        own = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
-        self.own: Formatter = compile_formatter(own)
+        self._definition = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
+        self.own: Formatter = compile_formatter(self._definition)
         self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
         self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
-        self.row_maker = RowMaker(mapping, self.compiled, self.plaso)
         self.document = self.compiled.document
+
+    @cached_property
+    def row_maker(self) -> RowMaker:
+        """Made when the first timeline asks for it."""
+        shared = frozenset(rule.field for rule in self.mapping.attributes if rule.field not in self.compiled.own)
+        message, plaso = (compile_formatter(definition, shared) for definition in (self._definition, self.mapping.formatter))
+        return RowMaker(self.mapping, self.compiled, message, plaso)
 
 
 class _Kinds(dict[str, Kind]):

@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from exporter.mapping.fragments import LONG_MAX, LONG_MIN, fields_json
+from exporter.mapping.fragments import fields_json
 from exporter.mapping.references import annotation, expression
 from exporter.mapping.schema import Rule
 from exporter.records import Payload
+from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import UNIX_EPOCH, USABLE_END
 
 _OWN = frozenset(("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id"))

@@ -27,7 +27,7 @@ from exporter.sinks.atomic import output_for
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import Timeline, joined
-from exporter.text import clean
+from exporter.text import clean, cleaned
 from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, iso
 
 HEADER = b"date,time,timezone,MACB,source,sourcetype,type,user,host,short,desc,version,filename,inode,notes,format,extra\n"
@@ -48,7 +48,6 @@ RESERVED = frozenset(
 """Names that plaso's `output/l2t_csv.py` keeps out of `extra`."""
 _MINUTE = 60 * TICKS_PER_SECOND
 _SHAPES = 1024
-_CELLS = 17
 
 
 def _table(controls: bool) -> bytes:
@@ -66,16 +65,14 @@ _AFTER_SEMICOLON = re.compile(rb";(?=" + _FORMULA + rb")")
 
 
 class _Form(NamedTuple):
-    """What rows of one shape have in common: `cells` are those that do not vary, and three stretches of them joined.
+    """What rows of one `Common` with the same names of own attributes have in common; `cells` are stretches of cells joined.
 
-    `extra` is a template for the time and the values of `names`; `inode` is None where each row has its own.
+    `extra` is a template for the time and the values of `names`; `username` and `inode` are None where each row has its own.
     """
 
     cells: tuple[str, ...]
-    before: str
-    display: str
+    username: str | None
     inode: str | None
-    after: str
     extra: str
     names: tuple[str, ...]
     suspect: bool
@@ -140,26 +137,24 @@ class L2tcsvSink:
 
     def encode(self, row: Row) -> tuple[bytes, bytes]:
         """The sort key and the line of a row."""
-        own = row.own
-        shape = (
-            *(row.shared, row.source_short, row.source_long, row.timestamp_desc, row.username, row.hostname, row.display_name),
-            *(row.tags, row.parser, row.message_attributes, *own),
-        )
-        form = self._forms.get(shape) or self._learn(shape, row)
-        minutes, rest = divmod(row.ticks - UNIX_EPOCH, _MINUTE)
+        common, own, ticks = row.common, row.own, row.ticks
+        form = self._forms.get((common, *own)) or self._learn(row)
+        minutes, rest = divmod(ticks - UNIX_EPOCH, _MINUTE)
         date, minute, zone = self._clock(minutes)
         time = f"{minute}{rest // TICKS_PER_SECOND:02d}"
         short = _short(row.plaso_short_message) or "-"
         message = _unbroken(row.plaso_message) or "-"
-        inode = form.inode if form.inode is not None else str(own["inode"]) or "-"
-        extra = (form.extra % (iso(row.ticks), *[own[name] for name in form.names])).replace("\n", "-").replace("\r", "")
-        text = f"{date}\0{time}\0{zone}\0{form.before}\0{short}\0{message}\0{form.display}\0{inode}\0{form.after}\0{extra}"
-        if text.count("\0") != _CELLS - 1:  # never, if the mapping cleans; the row holds its cells even so
-            cells = (date, time, zone, *form.cells[:6], short, message, *form.cells[6:8], inode, *form.cells[8:], extra)
-            text = "\0".join(map(clean, cells))
-        suspect = form.suspect or any(map(_is_suspect, (zone, short, message, inode)))
-        ticks = row.ticks if self._safe else row.ticks - row.ticks % TICKS_PER_SECOND
-        name = f"{row.display_name}\0{inode}\0".encode("utf-8", "surrogatepass")
+        username = form.username or own["username"] or "-"
+        inode = form.inode or str(own["inode"]) or "-"
+        values = [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in form.names]
+        extra = (form.extra % (iso(ticks, 7), *values)).replace("\n", "-").replace("\r", "")
+        if "\0" in f"{username}{short}{message}{inode}{extra}":  # the row holds its cells even so
+            username, short, message, inode, extra = map(clean, (username, short, message, inode, extra))
+        before, hostname, display, after = form.cells
+        text = f"{date}\0{time}\0{zone}\0{before}\0{username}\0{hostname}\0{short}\0{message}\0{display}\0{inode}\0{after}\0{extra}"
+        suspect = form.suspect or any(map(_is_suspect, (zone, username, short, message, inode)))
+        ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
+        name = f"{common.display_name}\0{inode}\0".encode("utf-8", "surrogatepass")
         return ticks.to_bytes(8, "big") + name, self._line(text, suspect=suspect)
 
     def _line(self, text: str, *, suspect: bool) -> bytes:
@@ -176,32 +171,30 @@ class L2tcsvSink:
             line = _AFTER_SEMICOLON.sub(b";'", line)
         return line.translate(_SAFE if self._safe else _PSORT) + b"\n"
 
-    def _learn(self, shape: tuple[Any, ...], row: Row) -> _Form:
+    def _learn(self, row: Row) -> _Form:
         if len(self._forms) >= _SHAPES:
             self._forms.clear()
-        self._forms[shape] = form = _form(row)
+        self._forms[row.common, *row.own] = form = _form(row)
         return form
 
 
 def _form(row: Row) -> _Form:
     """`extra` has `name: value` pairs in order of names, lists as plaso shows them; the full precision of the time comes first (L6)."""
-    shared, own = row.shared.attributes, row.own
-    names = sorted((shared.keys() | own.keys()) - RESERVED - row.message_attributes)
+    common, own = row.common, row.own
+    shared = common.attributes
+    names = sorted((shared.keys() | own.keys()) - RESERVED - common.message_attributes)
     values = {name: str(shared[name]).replace("%", "%%") for name in names if name not in own}
     pairs = (f"{name.replace('%', '%%')}: {values.get(name, '%s')}" for name in ("datetime", *names))
-    before = (row.source_short, row.source_long, row.timestamp_desc, row.username, row.hostname)
-    cells = tuple(
-        cell or "-" for cell in (_MACB.get(row.timestamp_desc, "...."), *before, "2", row.display_name, " ".join(row.tags), row.parser)
-    )
+    before = (_MACB.get(common.timestamp_desc, "...."), common.source_short, common.source_long, common.timestamp_desc)
+    stretches = (before, (common.hostname,), ("2", common.display_name), (" ".join(common.tags), common.parser))
+    cells = [[clean(cell) or "-" for cell in stretch] for stretch in stretches]
     return _Form(
-        cells=cells,
-        before="\0".join(cells[:6]),
-        display="\0".join(cells[6:8]),
+        cells=tuple(map("\0".join, cells)),
+        username=None if "username" in own else shared.get("username") or "-",
         inode=None if "inode" in own else str(shared.get("inode", "")) or "-",
-        after="\0".join(cells[8:]),
         extra="; ".join(pairs),
         names=tuple(name for name in names if name in own),
-        suspect=any(map(_is_suspect, cells)),
+        suspect=any(_is_suspect(cell) for stretch in cells for cell in stretch),
     )
 
 

@@ -7,16 +7,16 @@ from typing import Any, ClassVar, NamedTuple
 import orjson
 
 from exporter.errors import ConfigurationError
-from exporter.records import Mapped, Row
+from exporter.records import Common, Mapped, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import PartFile, output_for, refuse_existing
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import RowRefused, Timeline, joined
-from exporter.sinks.timesketch_keys import KeyRules
+from exporter.sinks.timesketch_keys import INTEGERS, KeyRules
 from exporter.sinks.timesketch_parts import manifest_path, part_path, write_parts
-from exporter.text import clean
-from exporter.times import iso, unix_microseconds
+from exporter.text import LONG_MAX, LONG_MIN, cleaned
+from exporter.times import UNIX_EPOCH, iso
 
 PART_BYTES = 180_000_000
 PART_LINES = 5_000_000
@@ -24,6 +24,7 @@ LINE_BYTES = 1 << 20
 _FIRST_CUT = 1 << 18
 _POSITION_BIAS = 1 << 63
 _FORMS = 1024
+_UNCLEAN = b"\\u0000"
 
 
 class TimesketchSink:
@@ -93,14 +94,17 @@ class TimesketchSink:
 
 
 class _Form(NamedTuple):
-    """What rows of one shape have in common: `fields` are the keys that do not vary, and `end` their JSON with the end of the line.
+    """What rows of one `Common` have in common: the fields that follow their own, and the same as the end of a line.
 
-    `plain` is False where the row's own keys meet them, so that a line has to be made of both.
+    `plain` is False where own attributes may have to be renamed or to change their type, or meet these fields; `integers` names those that
+    must be within 64 bits. `place` is a part of the sort key.
     """
 
     fields: Mapping[str, Any]
     end: bytes
     plain: bool
+    integers: Sequence[str]
+    place: bytes
 
 
 class Encoder:
@@ -108,79 +112,74 @@ class Encoder:
 
     def __init__(self) -> None:
         self._rules = KeyRules()
-        self._forms: dict[tuple[Any, ...], _Form] = {}
+        self._forms: dict[Common, _Form] = {}
 
     def encode(self, row: Row) -> tuple[bytes, bytes]:
         """The sort key and the line; raises RowRefused."""
-        own = self._rules.apply(row.own)
-        shape = (
-            *(row.shared, row.timestamp_desc, row.data_type, row.source_short, row.source_long, row.display_name, row.parser),
-            *(row.hostname, row.username, row.tags, *own),
-        )
-        form = self._forms.get(shape) or self._learn(shape, row, own)
+        common, ticks, own = row.common, row.ticks, row.own
+        form = self._forms.get(common) or self._learn(common)
         entry: dict[str, Any] = {
-            "message": row.message or row.data_type,
-            "datetime": f"{iso(row.ticks)[:26]}+00:00",
-            "timestamp": unix_microseconds(row.ticks),
-            "filetime": row.ticks,
+            "message": row.message or common.data_type,
+            "datetime": f"{iso(ticks, 7)[:26]}+00:00",
+            "timestamp": (ticks - UNIX_EPOCH) // 10,
+            "filetime": ticks,
             "event_id": row.event_id,
         }
-        entry.update(own)
-        path, position = row.order
-        key = row.ticks.to_bytes(8, "big") + path.encode("utf-8", "surrogatepass") + b"\0" + (position + _POSITION_BIAS).to_bytes(8, "big")
-        return key, _line(entry, form)
+        key = ticks.to_bytes(8, "big") + form.place + (row.position + _POSITION_BIAS).to_bytes(8, "big")
+        if form.plain:
+            for name in form.integers:
+                if not LONG_MIN <= own.get(name, 0) <= LONG_MAX:
+                    break
+            else:
+                try:
+                    line = orjson.dumps({**entry, **own})[:-1] + form.end
+                except TypeError:  # a lone surrogate
+                    line = _UNCLEAN
+                if len(line) <= LINE_BYTES and _UNCLEAN not in line:
+                    return key, line
+        return key, _line({**cleaned(entry), **self._rules.apply(cleaned(own)), **form.fields})
 
-    def _learn(self, shape: tuple[Any, ...], row: Row, own: Mapping[str, Any]) -> _Form:
+    def _learn(self, common: Common) -> _Form:
         fields: dict[str, Any] = {
-            "timestamp_desc": row.timestamp_desc,
-            "data_type": row.data_type,
-            "source_short": row.source_short,
-            "source_long": row.source_long,
-            "display_name": row.display_name,
-            "parser": row.parser,
+            "timestamp_desc": common.timestamp_desc,
+            "data_type": common.data_type,
+            "source_short": common.source_short,
+            "source_long": common.source_long,
+            "display_name": common.display_name,
+            "parser": common.parser,
         }
-        fields.update(self._rules.apply(row.shared.attributes))
-        if row.hostname:
-            fields["hostname"] = row.hostname
-        if row.username:
-            fields["username"] = row.username
-        if row.tags:
-            fields["tag"] = list(row.tags)
+        fields.update(self._rules.apply(common.attributes))
+        if common.hostname:
+            fields["hostname"] = common.hostname
+        if common.tags:
+            fields["tag"] = list(common.tags)
+        plain = self._rules.admit(common.own) and fields.keys().isdisjoint(common.own)
         if len(self._forms) >= _FORMS:
             self._forms.clear()
-        self._forms[shape] = form = _Form(fields, b"," + _dumped(fields)[1:], fields.keys().isdisjoint(own))
+        place = common.path.encode("utf-8", "surrogatepass") + b"\0"
+        form = _Form(fields, b"," + _dumped(fields)[1:], plain, tuple(INTEGERS & common.own.keys()), place)
+        self._forms[common] = form
         return form
 
 
-def _line(entry: dict[str, Any], form: _Form) -> bytes:
-    try:
-        line = orjson.dumps(entry)[:-1] + form.end if form.plain else _dumped({**entry, **form.fields})
-    except TypeError:
-        line = _dumped({**entry, **form.fields})
-    return line if len(line) <= LINE_BYTES else _truncated({**entry, **form.fields})
+def _line(entry: Mapping[str, Any]) -> bytes:
+    line = _dumped(entry)
+    return line if len(line) <= LINE_BYTES else _truncated(entry)
 
 
 def _dumped(entry: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # a lone surrogate that nobody cleaned
+    except TypeError:  # what nobody cleaned
         try:
-            return orjson.dumps(_cleaned(dict(entry)), option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(cleaned(dict(entry)), option=orjson.OPT_APPEND_NEWLINE)
         except TypeError as error:
             raise RowRefused(f"not to be written as JSON: {error}") from error
 
 
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    return {name: _cleaned(item) for name, item in value.items()} if isinstance(value, dict) else value
-
-
 def _truncated(entry: Mapping[str, Any]) -> bytes:
     """The line with its long texts and lists cut to a size at which all of it fits."""
-    kept = _cleaned(dict(entry))
+    kept = cleaned(dict(entry))
     kept["tag"] = [*kept.get("tag", ()), "truncated"]
     cut = _FIRST_CUT
     while len(line := orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)) > LINE_BYTES:

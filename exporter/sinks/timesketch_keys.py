@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from exporter.sinks.timeline import RowRefused
+from exporter.text import LONG_MAX, LONG_MIN
 
 INTEGERS = frozenset(
     {
@@ -35,39 +36,31 @@ FORBIDDEN = OWN_KEYS | {"hash", "label", "lang", "timesketch_label"}
 MAXIMUM_KEYS = 150
 """From about 330 text keys on Timesketch accepts a file and indexes nothing of it (T8)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_SHAPES = 4096
 
 
 class KeyRules:
-    """Applies the rules to the attributes of a row; knows, for one file, the keys so far and the shapes that need no change.
-
-    A shape is the names and types of a row's attributes. Elements of lists are looked at only when their shape is new.
-    """
+    """Applies the rules to the attributes of rows; knows, for one file, the keys so far."""
 
     def __init__(self) -> None:
         self._keys = {"hostname", "username"}
-        self._shapes: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
-    def apply(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    def apply(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """The keys and values to write. Raises RowRefused for a key that must not be written."""
-        integers = self._shapes.get((*attributes, *map(type, attributes.values())))
-        if integers is None:
-            return self._fit(attributes)
-        for name in integers:
-            if not _SMALLEST <= attributes[name] <= _LARGEST:
-                return self._fit(attributes)
-        return attributes
-
-    def _fit(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         fitted = dict(fit(name, value) for name, value in attributes.items() if name not in LEFT_OUT)
         for name in fitted.keys() - self._keys:
             self._admit(name)
-        if all(fitted.get(name) is value for name, value in attributes.items()):
-            if len(self._shapes) >= _SHAPES:
-                self._shapes.clear()
-            self._shapes[(*attributes, *map(type, attributes.values()))] = tuple(INTEGERS & attributes.keys())
         return fitted
+
+    def admit(self, types: Mapping[str, type]) -> bool:
+        """True when attributes with these names and types are written as they are, but for integers beyond 64 bits."""
+        if not all(_fits(name, found) for name, found in types.items()):
+            return False
+        try:
+            for name in types.keys() - self._keys:
+                self._admit(name)
+        except RowRefused:
+            return False
+        return True
 
     def _admit(self, name: str) -> None:
         if name in FORBIDDEN or not _NAME.fullmatch(name):
@@ -75,6 +68,11 @@ class KeyRules:
         if len(self._keys) + len(OWN_KEYS) >= MAXIMUM_KEYS:
             raise RowRefused(f"the key `{name}` would be one more than {MAXIMUM_KEYS}")
         self._keys.add(name)
+
+
+def _fits(name: str, found: type) -> bool:
+    kept = name not in LEFT_OUT and name not in RENAMED
+    return kept and found is (list if name in LISTS else int if name in INTEGERS else str)
 
 
 def fit(name: str, value: Any) -> tuple[str, Any]:
@@ -90,7 +88,7 @@ def fit(name: str, value: Any) -> tuple[str, Any]:
             item if isinstance(item, str) else _text(item) for item in values
         ]
     if name in INTEGERS:
-        if type(value) is int and _SMALLEST <= value <= _LARGEST:
+        if type(value) is int and LONG_MIN <= value <= LONG_MAX:
             return name, value
         name = f"{name}_text"
     return name, _text(value)

@@ -43,6 +43,9 @@ def test_the_tables_of_types_have_no_stale_names():
 def test_every_row_of_a_mapping_is_taken_and_its_numbers_and_lists_are_known(record: Record, mapper: Mapper, tmp_path: Path):
     mapped = mapper.map(record)
     for row in mapped.rows():
+        assert {
+            name: type(value) for name, value in row.own.items() if row.common.own[name] is not object
+        }.items() <= row.common.own.items()
         assert {name for name, value in row.attributes.items() if isinstance(value, int)} <= INTEGERS
         assert {name for name, value in row.attributes.items() if isinstance(value, (list, tuple))} <= LISTS | LEFT_OUT
     for target in ("timesketch:case.jsonl", "l2tcsv:case.csv"):

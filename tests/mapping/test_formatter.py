@@ -54,12 +54,23 @@ def test_an_empty_short_message_means_the_message():
     assert compile_formatter(definition(short_message=[""])).short_message({"path": "a"}) == "Path: a"
 
 
-@pytest.mark.parametrize("short", [[""], ["{path}"]])
-@pytest.mark.parametrize("path", ["a", "b" * 75, "c" * 100])
-def test_both_texts_together_are_the_same_as_each_alone(short, path):
-    both = compile_formatter(definition(short_message=short))
+@pytest.mark.parametrize("shared", [(), ("path",), ("count",), ("path", "count")])
+@pytest.mark.parametrize("short", [[""], ["{path}"], ["{path}", "{count}"], ["is", "{path}"]])
+@pytest.mark.parametrize("path", [None, "a", "a\r\nb", "b" * 75, "c" * 80, "c" * 81])
+def test_with_shared_attributes_bound_both_texts_are_the_same(shared, short, path):
+    """Whichever part of a message is made of what many events share."""
+    given = definition(short_message=short)
     attributes = {"path": path, "count": 1}
-    assert both.texts(attributes) == (both.message(attributes), both.short_message(attributes))
+    bound = compile_formatter(given, frozenset(shared)).bind({name: attributes[name] for name in shared})
+    whole = compile_formatter(given)
+    own = {name: value for name, value in attributes.items() if name not in shared}
+    assert bound.texts(own) == (whole.message(attributes), whole.short_message(attributes))
+
+
+def test_a_short_message_that_shared_attributes_fill_is_not_made_again():
+    given = definition(message=["{path}"], short_message=["{path}", "{count:04x}"])
+    bound = compile_formatter(given, frozenset(["path"])).bind({"path": "x" * 100})
+    assert bound.texts({"count": "no number"}) == ("x" * 100, "x" * 77 + "...")
 
 
 def test_helpers_write_attributes_before_pieces_are_rendered_and_leave_the_event_alone():
@@ -74,6 +85,7 @@ def test_helpers_write_attributes_before_pieces_are_rendered_and_leave_the_event
     assert event == {"on": True, "kind": 1, "flags": 5}
     assert formatter.message({"kind": 9}) == "off other"
     assert formatter.used == {"on_text", "kind", "flag_text", "on", "flags"}
+    assert formatter.bind({"on": True}).message({"kind": 1, "flags": 5}) == "on file a, c"
 
 
 def test_a_format_that_does_not_fit_raises_as_in_plaso():

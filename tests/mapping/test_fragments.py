@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.kinds import KINDS
-from exporter.mapping.fragments import Kept, cleaned, cleaned_attributes, event_data_json, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, fields_json, with_raw
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.transforms.events import event_data
 from exporter.records import Record
@@ -97,12 +97,3 @@ def test_what_is_not_usable_stands_below_raw_and_event_stays_last() -> None:
     assert list(document) == ["defender", "tags", "message", "event"]
     assert document["defender"] == {"x": 1, "raw": {"at": "0"}}
     assert document["tags"] == ["time_unusable"]
-
-
-@ANY
-@given(made=records())
-def test_attributes_are_cleaned_alike_on_the_quick_way(mapper: Mapper, made: Record) -> None:
-    mapped = mapper.map(made)
-    attributes = mapper.kinds[made.payload.kind].compiled.attributes(made, made.payload, mapped.moment)
-    assert cleaned_attributes(attributes) == cleaned(attributes)
-    assert list(map(type, cleaned_attributes(attributes).values())) == list(map(type, cleaned(attributes).values()))

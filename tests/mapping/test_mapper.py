@@ -15,8 +15,10 @@ from exporter.formats.quarantine import QuarantineReference, QuarantineResource
 from exporter.kinds import KINDS
 from exporter.mapping.ecs import check_document
 from exporter.mapping.explain import explain, flatten
+from exporter.mapping.formatter import compile_formatter
 from exporter.mapping.mapper import Mapper
-from exporter.records import Integrity, Record, Source, Verdict
+from exporter.records import Integrity, Messages, Record, Source, Verdict
+from exporter.text import clean
 from tests.strategies import records
 
 ANY = settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
@@ -63,6 +65,20 @@ def test_rows_have_distinct_usable_times_and_inert_values(mapper: Mapper, made: 
         orjson.dumps(row.attributes)
         assert row.message
         assert "\0" not in row.message
+
+
+@ANY
+@given(made=records())
+def test_messages_are_those_of_all_attributes_whatever_rows_have_in_common(mapper: Mapper, made: Record) -> None:
+    kind, mapped = mapper.kinds[made.payload.kind], mapper.map(made)
+    arguments = (made, made.payload, mapped.moment)
+    attributes = kind.compiled.shared(*arguments) | kind.compiled.attributes(*arguments)
+    plaso = compile_formatter(kind.mapping.formatter)
+    for row in mapped.rows():
+        assert row.message == orjson.loads(mapped.document())["message"]
+    for row in mapped.rows(Messages.PLASO):
+        assert row.plaso_message == clean(plaso.message(attributes))
+        assert row.plaso_short_message == clean(plaso.short_message(attributes))
 
 
 def test_the_first_usable_time_is_the_document_s_and_an_unusable_one_is_kept_raw(mapper: Mapper) -> None:

@@ -15,16 +15,17 @@ COLUMNS = 17
 
 def stored(row: Row) -> dict[str, Any]:
     """The row as `plaso_store.py` takes it; `event_id` keeps plaso from joining rows that are otherwise equal."""
+    common = row.common
     return {
-        "data_type": row.data_type,
+        "data_type": common.data_type,
         "timestamp": unix_microseconds(row.ticks),
-        "timestamp_desc": row.timestamp_desc,
+        "timestamp_desc": common.timestamp_desc,
         "attributes": {name: value for name, value in row.attributes.items() if name not in DATA_STREAM_NAMES} | {"event_id": row.event_id},
-        "hostname": row.hostname,
-        "username": row.username,
-        "display_name": row.display_name,
-        "parser": row.parser,
-        "tags": list(row.tags),
+        "hostname": common.hostname,
+        "username": row.attributes.get("username"),
+        "display_name": common.display_name,
+        "parser": common.parser,
+        "tags": list(common.tags),
     }
 
 

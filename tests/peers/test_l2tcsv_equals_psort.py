@@ -14,7 +14,7 @@ from exporter.text import clean
 from exporter.times import UNIX_EPOCH
 from tests.mapping.test_formatter import definition
 from tests.peers.psort import psort, sixteen, table
-from tests.sinks.fakes import FakeMapped
+from tests.sinks.fakes import FakeMapped, row
 
 pytestmark = pytest.mark.peers
 OURS = [
@@ -98,11 +98,10 @@ class Rows:
         formatter = self.random.choice(FORMATTERS)
         hostname = self.text("")
         attributes = self.attributes(formatter.used) | ({"hostname": hostname} if hostname else {})
-        return Row(
+        return row(
             ticks=UNIX_EPOCH + self.random.randrange(10, 9_000_000_000 * 10_000_000),
             timestamp_desc=self.random.choice(DESCRIPTIONS),
             data_type=formatter.data_type,
-            message="",
             plaso_message=formatter.message(attributes),
             plaso_short_message=formatter.short_message(attributes),
             source_short=formatter.short_source,
@@ -122,8 +121,8 @@ class Rows:
 def ours(rows: list[Row], path: str) -> bytes:
     sink = open_sink(SinkTarget("l2tcsv", path, {"dialect": "psort"}), SinkSettings())
     sink.check()
-    for position, row in enumerate(rows, 1):
-        assert [result.outcome for result in sink.write(FakeMapped(row.event_id, [row]), position)] == ["written"]
+    for position, one in enumerate(rows, 1):
+        assert [result.outcome for result in sink.write(FakeMapped(one.event_id, [one]), position)] == ["written"]
     sink.close()
     return Path(path).read_bytes()
 

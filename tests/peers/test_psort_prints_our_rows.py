@@ -1,13 +1,12 @@
 """What psort makes of rows like ours: the facts that the L2T sink relies on, seen on plaso itself."""
 
-import msgspec
 import pytest
 
 from exporter.mapping.formatter import compile_formatter, export_yaml
-from exporter.records import Row
 from exporter.times import UNIX_EPOCH
 from tests.mapping.test_formatter import definition
 from tests.peers.psort import by, psort, sixteen
+from tests.sinks import fakes
 
 pytestmark = pytest.mark.peers
 MOMENT = UNIX_EPOCH + 1_700_000_000_1234567
@@ -42,28 +41,20 @@ MACB = {
     "End Time": "....",
     "Recorded Time": "....",
 }
-BASE = Row(
-    ticks=MOMENT,
-    timestamp_desc="Recorded Time",
-    data_type="av:defender:mplog:entry",
-    message="",
-    plaso_message="",
-    plaso_short_message="",
-    source_short="",
-    source_long="",
-    hostname="PC1",
-    username=None,
-    display_name="C/Logs/a, b.log",
-    parser="exporter/defender_mplog",
-    event_id="0",
-    tags=(),
-    own={"path": '"C:\\x", é', "count": 10},
-    order=("", 0),
-)
+BASE = {
+    "ticks": MOMENT,
+    "timestamp_desc": "Recorded Time",
+    "data_type": "av:defender:mplog:entry",
+    "hostname": "PC1",
+    "username": None,
+    "display_name": "C/Logs/a, b.log",
+    "parser": "exporter/defender_mplog",
+    "own": {"path": '"C:\\x", é', "count": 10},
+}
 
 
 def row(number, **changes):
-    return msgspec.structs.replace(BASE, event_id=str(number), **changes)
+    return fakes.row(**{**BASE, "event_id": str(number), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +101,7 @@ def test_our_own_definition_is_rendered_as_we_render_it(lines):
     ours = compile_formatter(OURS)
     cells = by(lines, 12)["End Time"]
     assert cells[4:6] == [ours.short_source, ours.source]
-    assert cells[9:11] == [text(BASE.attributes).replace(",", " ") for text in (ours.short_message, ours.message)]
+    assert cells[9:11] == [text(BASE["own"]).replace(",", " ") for text in (ours.short_message, ours.message)]
     assert sixteen([cells])[0][9].startswith("'C:\\x")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from exporter.records import Messages, Payload, Record, Row, Source
+from exporter.records import Common, Messages, Payload, Record, Row, Source
 
 PATH = "C/Windows/System32/winevt/Logs/Microsoft-Windows-Windows Defender%4Operational.evtx"
 TICKS = 133_144_416_260_770_946
@@ -20,7 +20,7 @@ RECORD = Record(payload=Nothing(), host="ws1", source=Source(PATH, "case"), coll
 
 
 def row(**changes: Any) -> Row:
-    """A row as the mapping makes one."""
+    """A row as the mapping makes one; `changes` are of it, of what it has in common with others, `shared` attributes, `username`."""
     values: dict[str, Any] = {
         "ticks": TICKS,
         "timestamp_desc": "Creation Time",
@@ -35,18 +35,21 @@ def row(**changes: Any) -> Row:
         "display_name": PATH,
         "parser": "exporter/defender_evtx",
         "event_id": "0123456789abcdef-creation_time",
-        "tags": (),
-        "own": {
-            "event_identifier": 1116,
-            "threat_name": "Virus:DOS/EICAR_Test_File",
-            "strings": ["a", "b"],
-            "username": "WS1\\test",
-        },
+        "own": {"event_identifier": 1116, "threat_name": "Virus:DOS/EICAR_Test_File", "strings": ["a", "b"]},
         "order": (PATH, 4096),
+        **changes,
     }
-    if "attributes" in changes:
-        changes["own"] = changes.pop("attributes")
-    return Row(**{**values, **changes})
+    path, position = values["order"]
+    own = {**values.get("attributes", values["own"]), **({"username": values["username"]} if values["username"] else {})}
+    common = {name: values[name] for name in Common.__struct_fields__ if name in values and name not in ("own", "attributes")}
+    types = {name: _type(value) for name, value in own.items()}
+    of_all = Common(**common, path=path, attributes=values.get("shared", {}), own=types)
+    rest = {name: values[name] for name in ("ticks", "event_id", "message", "plaso_message", "plaso_short_message")}
+    return Row(common=of_all, own=own, position=position, **rest)
+
+
+def _type(value: object) -> type:
+    return object if isinstance(value, list) and not all(isinstance(item, str) for item in value) else type(value)
 
 
 class FakeMapped:

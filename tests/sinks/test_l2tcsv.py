@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import ConfigurationError
-from exporter.records import Row, Shared
+from exporter.records import Row
 from exporter.sinks.l2tcsv import HEADER, L2tcsvSink
 from exporter.sinks.targets import SinkSettings, parse_target
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, row
@@ -194,7 +194,7 @@ def test_attributes_that_rows_share_read_like_their_own(tmp_path: Path):
     attributes = {"path": "100 %", "strings": ["a\nb", "c"], "channel": "x", "inode": "7", "threat_name": "=cmd"}
     alone = write(tmp_path, [row(own=attributes)])
     for names in ({"path", "inode"}, {"strings", "channel"}, set(attributes)):
-        shared = Shared({name: value for name, value in attributes.items() if name in names})
+        shared = {name: value for name, value in attributes.items() if name in names}
         own = {name: value for name, value in attributes.items() if name not in names}
         (tmp_path / "case.csv").unlink()
         assert write(tmp_path, [row(shared=shared, own=own)]) == alone

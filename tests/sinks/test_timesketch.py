@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from exporter.errors import ConfigurationError, SinkRefused
-from exporter.records import Row, Shared
+from exporter.records import Row
 from exporter.sinks import Outcome, Result
 from exporter.sinks.targets import SinkSettings, parse_target
 from exporter.sinks.timesketch import Encoder, TimesketchSink
-from exporter.sinks.timesketch_keys import FORBIDDEN, INTEGERS, MAXIMUM_KEYS, KeyRules
+from exporter.sinks.timesketch_keys import FORBIDDEN, INTEGERS, MAXIMUM_KEYS
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, events, row
 
 
@@ -49,14 +49,14 @@ def test_a_line_has_these_keys_in_this_order(tmp_path: Path):
 
 
 def test_attributes_that_rows_share_are_in_each_of_their_lines_once(tmp_path: Path):
-    shared = Shared({"channel": "Security", "size": 2**64, "sha1": "aa", "username": "x"})
+    shared = {"channel": "Security", "size": 2**64, "sha1": "aa", "username": "x"}
     rows = [
-        row(ticks=TICKS + number, shared=shared, own=own)
+        row(ticks=TICKS + number, shared=shared, own=own, username=None)
         for number, own in enumerate(({}, {"path": "p"}, {"sha1_hash": "bb", "path": "q"}))
     ]
     entries, _ = write(tmp_path, rows)
     assert [entry["channel"] for entry in entries] == ["Security"] * 3
-    assert [(entry["size_text"], entry["username"]) for entry in entries] == [(str(2**64), "WS1\\test")] * 3
+    assert [(entry["size_text"], entry["username"]) for entry in entries] == [(str(2**64), "x")] * 3
     assert [entry["sha1_hash"] for entry in entries] == ["aa"] * 3
     assert [entry.get("path") for entry in entries] == [None, "p", "q"]
     assert all(line.count(b'"sha1_hash"') == 1 for line in (tmp_path / "case.jsonl").read_bytes().splitlines())
@@ -133,6 +133,17 @@ def test_integers_stay_integers_and_what_does_not_fit_goes_beside(tmp_path: Path
     assert "size" in INTEGERS
 
 
+def test_own_attributes_are_cleaned_whatever_they_are(tmp_path: Path):
+    """A text alone, in a list, beside an integer, and after many that needed nothing."""
+    unclean = {"threat_name": "a\0b\ud800", "strings": ["\0", "\ud800"], "threat_id": 7}
+    entries, _ = write(tmp_path, [row(ticks=TICKS + number, attributes=unclean, message=message) for number, message in enumerate("a\0")])
+    for entry, message in zip(entries, ("a", "\u2400"), strict=True):
+        assert entry["threat_name"] == "a\u2400b\ufffd"
+        assert entry["strings"] == ["\u2400", "\ufffd"]
+        assert entry["threat_id"] == 7
+        assert entry["message"] == message
+
+
 def test_a_file_that_timesketch_would_not_know_by_its_name_is_refused(tmp_path: Path):
     sink = TimesketchSink(parse_target(f"timesketch:{tmp_path / 'case.json'}"), SinkSettings())
     with pytest.raises(ConfigurationError, match=r"\.jsonl"):
@@ -193,10 +204,3 @@ def test_when_a_later_part_fails_no_part_is_left(tmp_path: Path):
         sink.close()
     sink.abort()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("case-0003.jsonl", "precious")]
-
-
-def test_what_is_remembered_of_shapes_is_bounded():
-    rules = KeyRules()
-    for number in range(5000):
-        rules.apply({f"key_{bit}": "x" for bit in range(13) if number >> bit & 1})
-    assert len(rules._shapes) <= 4096
