@@ -8,87 +8,85 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.correlator.assembly import Assembly, Content, Held
-from exporter.correlator.groups import FAR, Group, Member, Names, exact
+from exporter.correlator.assembly import Assembly, Content
+from exporter.correlator.facts import Threat
+from exporter.correlator.groups import Group, Names, exact
+from exporter.correlator.held import FAR, Held
 from exporter.correlator.joins import join_containers, join_entries, join_loose
-from exporter.correlator.keys import RANK, Keys, keys
+from exporter.correlator.keys import RANK, Anchor, keys, times
+from exporter.correlator.places import Places
 from exporter.correlator.spool import MEMORY_BYTES, Spool
+from exporter.correlator.telling import Telling
 from exporter.formats.resource_data import QuarantineContainer
-from exporter.records import Correlation, Record, event_id
+from exporter.records import Record, event_id
+
+_ANY: Threat = (None, frozenset())
 
 
 class Correlator:
     """Joins the records of one host; two runs with the same records, in any order, give the same incidents.
 
     A record that no join can touch comes straight back; the others are held until the host is complete, encoded, in memory up to
-    `memory_bytes` and beyond it in a temporary file in `spool_dir`. Of each held record its id and keys stay in memory (about 0.8 KB, 2 KB
-    while they are joined).
+    `memory_bytes` and beyond it in a temporary file in `spool_dir`. What stays in memory is `Held`, and what the records of each exact id
+    tell of their incident.
     """
 
     def __init__(self, case: str, host: str, spool_dir: Path | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
         self._case = case
         self._host = host
         self._spool = Spool(spool_dir, memory_bytes)
-        self._keys: list[Keys] = []
-        self._identities: list[str] = []
-        self._ranks = bytearray()
+        self._held = Held()
+        self._tellings: dict[Anchor, Telling] = {}
+        self._contents: dict[str, Content] = {}
 
     def offer(self, record: Record) -> Sequence[Record]:
         """Take one record; what can be passed on at once is returned."""
-        found = keys(record.payload)
+        payload = record.payload
+        found = keys(payload)
         if found is None:
             return (record,)
         self._spool.add(record)
-        self._keys.append(found)
-        self._identities.append(event_id(self._case, record))
-        self._ranks.append(RANK[type(record.payload)])
+        order = self._held.add(found, times(payload), RANK[type(payload)], event_id(self._case, record))
+        if found.anchor is not None:
+            telling = self._tellings.get(found.anchor)
+            if telling is None:
+                self._tellings[found.anchor] = telling = Telling()
+            telling.add(record, order, _ANY)
+        if isinstance(payload, QuarantineContainer):
+            self._note_content(payload)
         return ()
+
+    def _note_content(self, payload: QuarantineContainer) -> None:
+        found = Content(payload.name_matches, payload.md5, payload.sha1, payload.sha256)
+        known = self._contents.get(payload.resource_id.upper(), found)
+        self._contents[payload.resource_id.upper()] = max(found, known, key=lambda content: (content.verified, content.sha256 or ""))
 
     def finish(self) -> Iterator[Record]:
         """The held records in the order offered, each with its correlation, then the incidents in time order. Call once."""
-        entries = frozenset(one.anchor[1] for one in self._keys if one.anchor is not None and one.anchor[0] == "quarantine")
-        held = Held(self._keys, self._identities, self._ranks, entries)
+        entries = frozenset(one.anchor[1] for one in self._held.said if one.anchor is not None and one.anchor[0] == "quarantine")
+        places = Places(self._held, self._tellings)
         assemblies: list[Assembly] = []
-        places: dict[int, list[tuple[Assembly, Member]]] = {}
-        for group in _groups(held):
-            assembly = Assembly(self._case, self._host, group, held)
-            assemblies.append(assembly)
-            for member in group.members:
-                places.setdefault(member.position, []).append((assembly, member))
-        contents: dict[str, Content] = {}
+        for group in self._groups():
+            assemblies.append(Assembly(self._case, self._host, group, self._held, entries))
+            for members in group.members:
+                places.add(assemblies[-1], members)
         for position, record in enumerate(self._spool.records()):
-            _note_content(contents, record)
-            if position not in places:
-                yield record
-                continue
-            (assembly, member), *others = sorted(places[position], key=lambda place: (place[1].further, place[0].id))
-            for one in (assembly, *(other for other, _ in others)):
-                one.add(record, position)
-            further = tuple(other.id for other, _ in others)
-            yield msgspec.structs.replace(record, correlation=Correlation(assembly.id, member.tier, member.key, further))
+            correlation = places.correlation(position, record)
+            yield record if correlation is None else msgspec.structs.replace(record, correlation=correlation)
         for assembly in sorted(assemblies, key=lambda one: (FAR if one.first_at is None else one.first_at, one.key)):
-            yield assembly.finish(contents)
+            yield assembly.finish(self._contents)
 
     def close(self) -> None:
         """Drop what is held, for a run that ends early."""
         self._spool.close()
 
-
-def _groups(held: Held) -> Iterator[Group]:
-    """The groups, each forgotten here once it was given."""
-    names = Names(held.keys)
-    groups, loose = exact(held.keys, names)
-    orphans = {anchor: groups.pop(anchor) for anchor in list(groups) if anchor[0] == "resource"}
-    join_entries(groups)
-    join_loose(groups, held.keys, loose, names, held.identities)
-    join_containers(groups, orphans)
-    while groups:
-        yield groups.popitem()[1]
-
-
-def _note_content(contents: dict[str, Content], record: Record) -> None:
-    payload = record.payload
-    if isinstance(payload, QuarantineContainer):
-        found = Content(payload.name_matches, payload.md5, payload.sha1, payload.sha256)
-        known = contents.get(payload.resource_id.upper(), found)
-        contents[payload.resource_id.upper()] = max(found, known, key=lambda content: (content.verified, content.sha256 or ""))
+    def _groups(self) -> Iterator[Group]:
+        """The groups, each forgotten here once it was given."""
+        names = Names(self._held.said)
+        groups, loose = exact(self._held, names)
+        orphans = {anchor: groups.pop(anchor) for anchor in list(groups) if anchor[0] == "resource"}
+        join_entries(groups)
+        join_loose(groups, self._held, loose, names)
+        join_containers(groups, orphans)
+        while groups:
+            yield groups.popitem()[1]

@@ -2,18 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from exporter.correlator.facts import Threat, facts, resources
-from exporter.correlator.groups import FAR, Group, Member
-from exporter.correlator.incident import MOST_MEMBERS, MOST_PATHS, Incident
+from exporter.correlator.facts import Threat
+from exporter.correlator.groups import Group
+from exporter.correlator.held import FAR, Held
+from exporter.correlator.incident import MOST_MEMBERS, Incident
 from exporter.correlator.keys import BROADEST, RANK, Keys
-from exporter.correlator.story import DETECTED, State, outcome, states, story
+from exporter.correlator.story import DETECTED, outcome, story
+from exporter.correlator.telling import Telling
 from exporter.formats.defender_events import ThreatEvent
 from exporter.formats.detection_history import DetectionHistory
 from exporter.formats.quarantine import QuarantineEntry, QuarantineResource
 from exporter.formats.resource_data import QuarantineContainer
-from exporter.formats.resources import Resource
 from exporter.records import Integrity, Payload, Record, Source, Verdict, event_id
 
 _KINDS = tuple(payload.kind for payload in RANK)
@@ -26,16 +27,6 @@ _CONTAINERS = frozenset({QuarantineContainer.kind})
 _LOGS = frozenset(_KINDS) - _EVENTS - _HISTORY - _ENTRIES - _CONTAINERS - {"quarantine_reference"}
 
 
-class Held(NamedTuple):
-    """What is known of the held records without decoding them, by position."""
-
-    keys: Sequence[Keys]
-    identities: Sequence[str]
-    ranks: bytearray
-    entries: frozenset[str]
-    """Ids of all quarantine entries of the host."""
-
-
 class Content(NamedTuple):
     """What a container holds, and whether its name is its SHA-1."""
 
@@ -45,50 +36,44 @@ class Content(NamedTuple):
     sha256: str | None
 
 
-class Assembly:
-    """One incident in the making: its identity is known from the group, its content comes with `add`."""
+class _Member(NamedTuple):
+    """In time order."""
 
-    def __init__(self, case: str, host: str, group: Group, held: Held) -> None:
+    time: int
+    identity: bytes
+    tier: int
+    rank: int
+    position: int
+
+
+class Assembly:
+    """One incident in the making: its identity is known from the group, its content comes with `told`."""
+
+    def __init__(self, case: str, host: str, group: Group, held: Held, entries: frozenset[str]) -> None:
         self._anchor = group.anchor
         self._quarantines = group.quarantines
-        self._held = held
+        self._entries = entries
         self._host = host
-        self.members = _ordered(group, held)
-        positions = [member.position for member in self.members]
-        self._identities = [held.identities[position] for position in positions]
-        self._kinds = [_KINDS[held.ranks[position]] for position in positions]
-        self._times = [time for position in positions for time in held.keys[position].times]
-        self._resource_ids = sorted(_resource_ids(held.keys[position] for position in positions))
-        self.threat_id = self._threat_id(group.threats)
-        self.first_at = min(self._times, default=None)
-        self._threat: Threat = (self.threat_id, self._names(positions))
-        self.key = ("incident", str(self.threat_id or ""), _digest(identity[:16] for identity in self._identities))
+        said = _said(group, held)
+        members = _ordered(group, held)
+        identities = [member.identity for member in members]
+        self._count = len(members)
+        self._listed = members[:MOST_MEMBERS]
+        self._kinds = frozenset(_KINDS[rank] for rank in {member.rank for member in members})
+        self._resource_ids = sorted(_resource_ids(said))
+        self.threat_id = self._threat_id(members, held) or min((one for one in group.threats if isinstance(one, int)), default=None)
+        self.first_at = members[0].time if members[0].time < FAR else None
+        self._last_at = max((time for member in members for time in held.times(member.position)), default=None)
+        self.threat: Threat = (self.threat_id, self._names(said))
+        self.key = ("incident", str(self.threat_id or ""), _digest(identities, 8))
+        self._hash = _digest(identities, 20)
         self.id = event_id(case, self.record(Source("", ""), Integrity(Verdict.UNVERIFIABLE, "members"), Payload()))
-        self._source: Source | None = None
-        self._verdicts: set[Verdict] = set()
-        self._best: dict[str, tuple[tuple[int, int, str], Any]] = {}
-        self._states: set[State] = set()
-        self._resources: dict[Resource, tuple[int, int, int, str]] = {}
-
-    def add(self, record: Record, position: int) -> None:
-        """Take what a member says."""
-        order = (*self._order(position), self._held.identities[position])
-        if order[2] == self._identities[0] and (self._source is None or _place(record.source) < _place(self._source)):
-            self._source = record.source
-        self._verdicts.add(record.integrity.verdict)
-        for name, value in facts(record.payload, self._threat):
-            if name not in self._best or order < self._best[name][0]:
-                self._best[name] = (order, value)
-        self._states.update(states(record.payload, self._threat))
-        for place, resource in enumerate(resources(record.payload, self._threat)):
-            rank = (*order[:2], place, order[2])
-            self._resources[resource] = min(rank, self._resources.get(resource, rank))
+        self.told = Telling()
 
     def finish(self, contents: Mapping[str, Content]) -> Record:
         """The incident; `contents` are all containers of the host by resource id."""
-        verdict = Verdict.FAILED if Verdict.FAILED in self._verdicts else self._common_verdict()
-        assert self._source is not None
-        return self.record(self._source, Integrity(verdict, "members"), self._incident(contents))
+        assert self.told.source is not None
+        return self.record(self.told.source, Integrity(self.told.verdict, "members"), self._incident(contents))
 
     def record(self, source: Source, integrity: Integrity, payload: Payload) -> Record:
         """The incident as a record."""
@@ -98,21 +83,21 @@ class Assembly:
             source=source,
             collector="correlator",
             key=self.key,
-            hash=_digest(self._identities),
+            hash=self._hash,
             integrity=integrity,
         )
 
     def _incident(self, contents: Mapping[str, Content]) -> Incident:
-        best = {name: value for name, (_, value) in self._best.items()}
+        best = self.told.facts()
         found = [contents[value] for value in self._resource_ids if value in contents]
         if found:
             content = min(found, key=lambda item: (item.sha1 != best.get("sha1"), item.sha1 or "", item.sha256 or ""))
             best |= {name: value for name in ("md5", "sha1", "sha256") if (value := getattr(content, name)) is not None}
-        told = story(self._states)
-        listed = tuple(sorted(self._resources, key=lambda resource: self._resources[resource]))[:MOST_PATHS]
+        states = self.told.states()
+        told = story(states)
+        listed = self.told.resources()
         anchor = self._anchor
-        seen = [state.at for state in self._states if state.name == DETECTED and state.at < FAR]
-        best.setdefault("detected_at", min(seen, default=None))
+        best.setdefault("detected_at", min((state.at for state in states if state.name == DETECTED and state.at < FAR), default=None))
         paths = tuple(dict.fromkeys(resource.value for resource in listed if resource.schema in _FILES))
         best.setdefault("file_path", paths[0] if paths else None)
         return Incident(
@@ -121,12 +106,12 @@ class Assembly:
             threat_id=self.threat_id,
             detection_id=anchor[1] if anchor[0] == "detection" else None,
             quarantine_ids=tuple(sorted(self._quarantines | ({anchor[1]} if anchor[0] == "quarantine" else set()))),
-            member_ids=tuple(self._identities[:MOST_MEMBERS]),
-            member_kinds=tuple(self._kinds[:MOST_MEMBERS]),
-            member_tiers=tuple(member.tier for member in self.members[:MOST_MEMBERS]),
-            member_count=len(self.members),
+            member_ids=tuple(member.identity.hex() for member in self._listed),
+            member_kinds=tuple(_KINDS[member.rank] for member in self._listed),
+            member_tiers=tuple(member.tier for member in self._listed),
+            member_count=self._count,
             first_at=self.first_at,
-            last_at=max(self._times, default=None),
+            last_at=self._last_at,
             states=told,
             outcome=outcome(told),
             paths=paths,
@@ -137,7 +122,7 @@ class Assembly:
         )
 
     def _gaps(self, told: tuple[str, ...], contents: Mapping[str, Content]) -> Iterable[str]:
-        kinds = frozenset(self._kinds)
+        kinds = self._kinds
         if kinds.isdisjoint(_EVENTS):
             if not kinds.isdisjoint(_ENTRIES):
                 yield "quarantine-entry-without-event"
@@ -156,41 +141,33 @@ class Assembly:
     def _lacks_entry(self, told: tuple[str, ...]) -> bool:
         if not _ENTRY_GONE.isdisjoint(told):
             return False
-        return not self._quarantines <= self._held.entries if self._quarantines else "quarantined" in told
+        return not self._quarantines <= self._entries if self._quarantines else "quarantined" in told
 
-    def _order(self, position: int) -> tuple[int, int]:
-        return self._held.ranks[position], min(self._held.keys[position].times, default=FAR)
+    def _threat_id(self, members: Iterable[_Member], held: Held) -> int | None:
+        said = [(one.tier, one.rank, one.identity, threat_id) for one in members if (threat_id := held.keys(one.position).threat_id)]
+        return min(said)[3] if said else None
 
-    def _common_verdict(self) -> Verdict:
-        return Verdict.VERIFIED if self._verdicts == {Verdict.VERIFIED} else Verdict.UNVERIFIABLE
-
-    def _threat_id(self, tokens: Iterable[int | str]) -> int | None:
-        said = [
-            (member.tier, self._held.ranks[member.position], identity, threat_id)
-            for member, identity in zip(self.members, self._identities, strict=True)
-            if (threat_id := self._held.keys[member.position].threat_id)
-        ]
-        numbers = [token for token in tokens if isinstance(token, int)]
-        return min(said)[3] if said else min(numbers, default=None)
-
-    def _names(self, positions: Sequence[int]) -> frozenset[str]:
+    def _names(self, said: Sequence[Keys]) -> frozenset[str]:
         """The names by which a block's parts are recognized where they give no id."""
-        keys = [self._held.keys[position] for position in positions]
-        single = [one for one in keys if one.breadth != BROADEST] or keys
+        single = [one for one in said if one.breadth != BROADEST] or said
         return frozenset(name for one in single for threat_id, name in one.threats if name and threat_id in (None, self.threat_id))
 
 
-def _place(source: Source) -> tuple[str, str]:
-    return source.evidence, source.path
+def _said(group: Group, held: Held) -> list[Keys]:
+    """What the members say, each thing once."""
+    return [held.said[number] for number in {held.numbers[position] for some in group.members for position in some.positions}]
 
 
-def _ordered(group: Group, held: Held) -> list[Member]:
+def _ordered(group: Group, held: Held) -> list[_Member]:
     """Members in time order, each identity once, with its strongest tier."""
-    best: dict[str, Member] = {}
-    for member in group.members:
-        identity = held.identities[member.position]
-        best[identity] = min(member, best.get(identity, member), key=lambda one: (one.tier, one.position))
-    return sorted(best.values(), key=lambda one: (min(held.keys[one.position].times, default=FAR), held.identities[one.position]))
+    best: dict[bytes, _Member] = {}
+    for some in group.members:
+        for position in some.positions:
+            rank, time, identity = held.parts(position)
+            member = _Member(time, identity, some.tier, rank, position)
+            if identity not in best or (member.tier, position) < (best[identity].tier, best[identity].position):
+                best[identity] = member
+    return sorted(best.values())
 
 
 def _resource_ids(members: Iterable[Keys]) -> Iterable[str]:
@@ -200,5 +177,6 @@ def _resource_ids(members: Iterable[Keys]) -> Iterable[str]:
             yield keys.anchor[1]
 
 
-def _digest(identities: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(sorted(identities)).encode()).hexdigest()
+def _digest(identities: Iterable[bytes], size: int) -> str:
+    """Of identities as texts, of each its first `size` bytes in hex digits, with NUL between them."""
+    return hashlib.sha256(b"".join(sorted(identity[:size] for identity in identities)).hex("\0", size).encode()).hexdigest()

@@ -4,20 +4,19 @@ A Detection ID is an incident of its own: two of them never merge. A quarantine 
 several entries, go to one of them: the nearest in time, then the smallest id. So the outcome does not depend on the order of records.
 """
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from exporter.correlator.held import FAR, Held
 from exporter.correlator.keys import BROADEST, Anchor, Keys, Threat
 
-FAR = 1 << 63
-"""Further than any two times."""
 
+class Members(NamedTuple):
+    """Held records in a group: their positions, tier and key that joined them; `further` where they belong elsewhere first."""
 
-class Member(NamedTuple):
-    """A held record in a group: its position among the held, tier and key that joined it; `further` where it belongs elsewhere first."""
-
-    position: int
+    positions: Sequence[int]
     tier: int
     key: str
     further: bool = False
@@ -26,52 +25,63 @@ class Member(NamedTuple):
 class Group:
     """Members, and the sets that weaker joins compare. `threats` are tokens: a threat id, or a name where no id is known."""
 
-    __slots__ = ("anchor", "broad", "members", "paths", "quarantines", "sha1s", "signatures", "threats", "times", "twins")
+    __slots__ = ("_own", "anchor", "broad", "heard", "held", "members", "paths", "quarantines", "sha1s", "signatures", "threats")
 
-    def __init__(self, anchor: Anchor) -> None:
+    def __init__(self, anchor: Anchor, held: Held, own: Sequence[int] = ()) -> None:
         self.anchor = anchor
-        self.members: list[Member] = []
-        self.times: set[int] = set()
+        self.held = held
+        self._own = own
+        self.members: list[Members] = []
+        self.heard = [own]
+        """Positions of the records whose times are the group's."""
         self.paths: set[int] = set()
         self.threats: set[int | str] = set()
         self.sha1s: set[str] = set()
         self.signatures: set[int] = set()
-        self.twins: set[tuple[str, str, int]] = set()
         self.quarantines: set[str] = set()
         self.broad = False
 
-    def add(self, member: Member, keys: Keys, names: "Names") -> None:
-        """Take a record as a member, and what it says as the group's."""
-        self.members.append(member)
-        self.times.update(keys.times)
+    def learn(self, keys: Keys, names: "Names") -> None:
+        """Take what a record of its own says as the group's."""
         self.paths.update(keys.paths)
         self.threats.update(names.tokens(keys.threats))
         self.sha1s.update(keys.sha1s)
         self.signatures.update(keys.signatures)
         self.broad = keys.breadth == BROADEST
-        if keys.twin and keys.times:
-            self.twins.update((keys.twin, name, keys.times[0]) for _, name in keys.threats if name)
+
+    @property
+    def times(self) -> set[int]:
+        """Made when asked for: they are many, and few groups are asked."""
+        return {time for own in self.heard for position in own for time in self.held.times(position)}
+
+    @property
+    def twins(self) -> Iterator[tuple[str, str, int]]:
+        """Word, name and time of the events that are among its own records, or of which they may be copies."""
+        for position in self._own:
+            keys, times = self.held.keys(position), self.held.times(position)
+            if keys.twin and times:
+                yield from ((keys.twin, name, times[0]) for _, name in keys.threats if name)
 
     def about(self, threat: int | str) -> "Group":
         """What of a block speaks of one of its threats: its hashes may be those of another."""
-        part = Group(self.anchor)
-        part.threats, part.times, part.paths, part.signatures = {threat}, self.times, self.paths, self.signatures
+        part = Group(self.anchor, self.held)
+        part.threats, part.heard, part.paths, part.signatures = {threat}, self.heard, self.paths, self.signatures
         return part
 
     def absorb(self, other: "Group", tier: int, key: str) -> None:
         """Take another group's members; a member's tier is that of the weakest join on its way."""
-        self.members += [member if member.tier > tier else member._replace(tier=tier, key=key) for member in other.members]
+        self.members += [some if some.tier > tier else some._replace(tier=tier, key=key) for some in other.members]
         self._learn(other)
 
-    def attach(self, member: Member, single: "Group") -> None:
+    def attach(self, members: Members, single: "Group") -> None:
         """Take one record; what it says counts for later joins unless it speaks of several threats and others are here already."""
         learn = not (single.broad and self.members)
-        self.members.append(member)
+        self.members.append(members)
         if learn:
             self._learn(single)
 
     def _learn(self, other: "Group") -> None:
-        self.times |= other.times
+        self.heard += other.heard
         self.paths |= other.paths
         self.threats |= other.threats
         self.sha1s |= other.sha1s
@@ -81,9 +91,9 @@ class Group:
 class Names:
     """Which threat id a name stands for, learned from every record that says both."""
 
-    def __init__(self, held: Iterable[Keys]) -> None:
+    def __init__(self, said: Iterable[Keys]) -> None:
         self._ids: dict[str, set[int]] = {}
-        for keys in held:
+        for keys in said:
             for threat_id, name in keys.threats:
                 if threat_id is not None and name is not None:
                     self._ids.setdefault(name, set()).add(threat_id)
@@ -112,34 +122,35 @@ def distance(times: Iterable[int], others: Sequence[int]) -> int:
     return nearest
 
 
-def exact(held: Sequence[Keys], names: Names) -> tuple[dict[Anchor, Group], list[int]]:
+def exact(held: Held, names: Names) -> tuple[dict[Anchor, Group], Sequence[int]]:
     """Tier 1: the groups by their anchors, and the positions of the records that have none."""
-    groups: dict[Anchor, Group] = {}
-    loose: list[int] = []
-    for position, keys in enumerate(held):
-        if keys.anchor is None:
-            loose.append(position)
-            continue
-        group = groups.get(keys.anchor)
-        if group is None:
-            groups[keys.anchor] = group = Group(keys.anchor)
-        group.add(Member(position, 1, ":".join(keys.anchor)), keys, names)
-    claims = _named(held, "detection", "quarantine")
-    namings = _named(held, "quarantine", "resource")
+    positions: dict[Anchor | None, array[int]] = {None: array("L")}
+    takers = [positions.setdefault(keys.anchor, array("L")).append for keys in held.said]
+    for position, number in enumerate(held.numbers):
+        takers[number](position)
+    loose = positions.pop(None)
+    groups = {anchor: Group(anchor, held, own) for anchor, own in positions.items() if anchor is not None}
+    for anchor, group in groups.items():
+        group.members.append(Members(positions[anchor], 1, ":".join(anchor)))
+    for keys in held.said:
+        if keys.anchor is not None:
+            groups[keys.anchor].learn(keys, names)
+    claims = _named(held.said, "detection", "quarantine")
+    namings = _named(held.said, "quarantine", "resource")
     for quarantine, detections in claims.items():
         for detection in detections:
             groups[detection].quarantines.add(quarantine[1])
     for anchor in {owner for owners in namings.values() for owner in owners}:
-        groups.setdefault(anchor, Group(anchor))
+        groups.setdefault(anchor, Group(anchor, held))
     _settle(groups, namings)
     _settle(groups, claims)
     return {anchor: group for anchor, group in groups.items() if group.members}, loose
 
 
-def _named(held: Sequence[Keys], owner: str, owned: str) -> dict[Anchor, set[Anchor]]:
+def _named(said: Iterable[Keys], owner: str, owned: str) -> dict[Anchor, set[Anchor]]:
     """For each id of the kind `owned`, the anchors of the kind `owner` that some record connects with it."""
     found: dict[Anchor, set[Anchor]] = {}
-    for keys in held:
+    for keys in said:
         if keys.anchor is None:
             continue
         ids = {"quarantine": keys.quarantines, "resource": keys.resources}

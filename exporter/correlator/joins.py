@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
-from exporter.correlator.groups import Group, Member, Names
-from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor, Keys
+from exporter.correlator.groups import Group, Members, Names
+from exporter.correlator.held import Held
+from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor
 from exporter.correlator.paths import is_place
 from exporter.times import TICKS_PER_SECOND
 
@@ -90,20 +91,29 @@ class Index:
 
 
 class Finder:
-    """The groups as the weak joins see them."""
+    """The groups as the weak joins see them; of their keys only those that some probe asks for, as groups have many more."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, groups: Iterable[Group], probes: Iterable[Group]) -> None:
         self._groups = {group.anchor: group for group in groups}
         self._twins = Index(EVENT_WINDOW)
         self._rungs = [(rung, Index(rung.window)) for rung in RUNGS]
+        asked: tuple[set[_Key], ...] = tuple(set() for _ in range(len(RUNGS) + 1))
+        for probe in probes:
+            asked[-1].update((twin, name) for twin, name, _ in probe.twins)
+            for rung, keys in zip(RUNGS, asked, strict=False):
+                keys.update(rung.keys(probe))
         for group in self._groups.values():
-            for twin, name, time in group.twins:
-                self._twins.add((twin, name), time, group.anchor)
-            for rung, index in self._rungs:
-                for key, time in product(rung.keys(group), group.times):
-                    index.add(key, time, group.anchor)
+            self._add(group, asked)
         for index in (self._twins, *(index for _, index in self._rungs)):
             index.sort()
+
+    def _add(self, group: Group, asked: Sequence[set[_Key]]) -> None:
+        for twin, name, time in set(group.twins) if asked[-1] else ():
+            if (twin, name) in asked[-1]:
+                self._twins.add((twin, name), time, group.anchor)
+        for (rung, index), keys in zip(self._rungs, asked, strict=False):
+            for key, time in product(found, group.times) if (found := [key for key in rung.keys(group) if key in keys]) else ():
+                index.add(key, time, group.anchor)
 
     def twin(self, probe: Group) -> Candidate | None:
         """The event of which this line of the other log is the copy."""
@@ -144,8 +154,8 @@ def _elsewhere(one: Group, other: Group) -> bool:
 
 def join_entries(groups: dict[Anchor, Group]) -> None:
     """Lone quarantine groups into detections without one, nearest pairs first: a detection takes one entry at most."""
-    finder = Finder(group for anchor, group in groups.items() if anchor[0] == "detection" and not group.quarantines)
     lone = [group for anchor, group in groups.items() if anchor[0] == "quarantine"]
+    finder = Finder((group for anchor, group in groups.items() if anchor[0] == "detection" and not group.quarantines), lone)
     found = [(candidate, group.anchor) for group in lone if (candidate := finder.weak(group)) is not None]
     for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):
         target = groups[candidate.anchor]
@@ -154,50 +164,49 @@ def join_entries(groups: dict[Anchor, Group]) -> None:
             target.absorb(groups.pop(anchor), candidate.tier, candidate.key)
 
 
-def join_loose(groups: dict[Anchor, Group], held: Sequence[Keys], loose: Iterable[int], names: Names, identities: Sequence[str]) -> None:
+def join_loose(groups: dict[Anchor, Group], held: Held, loose: Iterable[int], names: Names) -> None:
     """Records without exact id into groups, and what finds none into groups of its own.
 
     Records of one detection come first and blocks of many threats last, so that a block never makes one incident of two: it finds
     both there. Lines beside their events come before the others, whom their paths help.
     """
-    singles = _Singles(held, names, identities)
+    singles = _Singles(held, names)
     waiting: dict[int, list[int]] = {}
     for position in loose:
-        waiting.setdefault(held[position].breadth, []).append(position)
+        waiting.setdefault(held.keys(position).breadth, []).append(position)
     for breadth in sorted(waiting):
         rest = _round(groups, waiting[breadth], singles, Finder.twin) if breadth == ONE else waiting[breadth]
         rest = _round(groups, rest, singles, Finder.after if breadth == AFTERMATH else Finder.weak)
-        for group in _cluster([position for position in rest if held[position].threats], singles, linked=breadth < BROADEST):
+        for group in _cluster([position for position in rest if held.keys(position).threats], singles, linked=breadth < BROADEST):
             groups[group.anchor] = group
 
 
 class _Singles:
     """Held records as groups of one, made when asked for: they are many, and large."""
 
-    def __init__(self, held: Sequence[Keys], names: Names, identities: Sequence[str]) -> None:
-        self._held = held
+    def __init__(self, held: Held, names: Names) -> None:
+        self.held = held
         self._names = names
-        self.identities = identities
 
     def __getitem__(self, position: int) -> Group:
-        group = Group(("record", str(position)))
-        group.add(Member(position, 1, "alone"), self._held[position], self._names)
+        group = Group(("record", str(position)), self.held, (position,))
+        group.learn(self.held.keys(position), self._names)
         return group
 
 
 def _round(
-    groups: dict[Anchor, Group], waiting: Iterable[int], singles: _Singles, find: Callable[[Finder, Group], Candidate | None]
+    groups: dict[Anchor, Group], waiting: Sequence[int], singles: _Singles, find: Callable[[Finder, Group], Candidate | None]
 ) -> list[int]:
     """Every record into the group found for it; all are found before the first one moves. Returns those without."""
-    finder = Finder(groups.values())
+    finder = Finder(groups.values(), (singles[position] for position in waiting))
     found = [(position, find(finder, singles[position])) for position in waiting]
     further = [(position, list(_further(finder, singles[position], candidate))) for position, candidate in found if candidate is not None]
     for position, candidate in found:
         if candidate is not None:
-            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key), singles[position])
+            groups[candidate.anchor].attach(Members((position,), candidate.tier, candidate.key), singles[position])
     for position, others in further:
         for candidate in others:
-            groups[candidate.anchor].attach(Member(position, candidate.tier, candidate.key, further=True), singles[position])
+            groups[candidate.anchor].attach(Members((position,), candidate.tier, candidate.key, further=True), singles[position])
     return [position for position, candidate in found if candidate is None]
 
 
@@ -216,7 +225,7 @@ def _cluster(waiting: Sequence[int], singles: _Singles, *, linked: bool) -> list
     parents = {position: position for position in waiting}
     rows: dict[_Key, list[tuple[int, int]]] = {}
     for position in waiting:
-        rows.setdefault((singles.identities[position],), []).append((0, position))
+        rows.setdefault((singles.held.identity(position),), []).append((0, position))
         single = singles[position]
         for key, time in product(THREAT_PATH.keys(single), single.times) if linked else ():
             rows.setdefault(key, []).append((time, position))
@@ -237,10 +246,10 @@ def _root(parents: dict[int, int], position: int) -> int:
 
 
 def _merge(positions: Sequence[int], singles: _Singles) -> Group:
-    group = Group(("cluster", min(singles.identities[position] for position in positions)))
+    group = Group(("cluster", min(singles.held.identity(position) for position in positions).hex()), singles.held)
     tier, key = (1, "alone") if len(positions) == 1 else (THREAT_PATH.tier, THREAT_PATH.name)
     for position in positions:
-        group.attach(Member(position, tier, key), singles[position])
+        group.attach(Members((position,), tier, key), singles[position])
     return group
 
 

@@ -27,7 +27,7 @@ from exporter.formats.quarantine import QuarantineEntry, QuarantineReference, Qu
 from exporter.formats.resource_data import QuarantineContainer
 from exporter.formats.resources import Resource
 from exporter.records import Payload
-from exporter.times import usable
+from exporter.times import UNIX_EPOCH, USABLE_END
 
 Anchor: TypeAlias = tuple[str, str]
 """A kind of id and its value, such as (`detection`, GUID)."""
@@ -43,10 +43,10 @@ ACTED = "acted"
 
 
 class Keys(msgspec.Struct, frozen=True, gc=False):
-    """All that is kept in memory of a held record.
+    """What a held record can be joined by, but for its times; records that say the same are one object in memory.
 
     `anchor` is the id whose group the record belongs to by itself; `quarantines` and `resources` are the ids that it names besides.
-    `times` begins with the record's own time; `twin` says of which event a record is or may be the copy.
+    `twin` says of which event a record is or may be the copy.
     """
 
     anchor: Anchor | None = None
@@ -56,7 +56,6 @@ class Keys(msgspec.Struct, frozen=True, gc=False):
     signatures: tuple[int, ...] = ()
     threats: tuple[Threat, ...] = ()
     paths: tuple[int, ...] = ()
-    times: tuple[int, ...] = ()
     twin: str = ""
     breadth: int = ONE
     threat_id: int | None = None
@@ -74,6 +73,15 @@ def keys(payload: Payload) -> Keys | None:
         return None
     found = make(payload)
     return found if found.joinable else None
+
+
+def times(payload: Payload) -> tuple[int, ...]:
+    """The distinct usable times of a joinable payload, its own first."""
+    for names in _TIMES[JOINABLE[type(payload)]]:
+        found = [time for name in names if (time := getattr(payload, name)) is not None and UNIX_EPOCH <= time < USABLE_END]
+        if found:
+            return tuple(dict.fromkeys(found))
+    return ()
 
 
 def joins(threat_id: int | None) -> bool:
@@ -114,15 +122,6 @@ def _threat(threat_id: int | None, name: str | None) -> tuple[Threat, ...]:
     return (threat,) if any(threat) else ()
 
 
-def _times(*ticks: int | None) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(time for time in ticks if time is not None and usable(time)))
-
-
-def _block_times(payload: ThreatActions | ResourceScan) -> tuple[int, ...]:
-    """A block's own times; the stamp of a line before it, which may be hours older, only where it has none."""
-    return _times(payload.started_at, payload.ended_at) or _times(payload.logged_at)
-
-
 def _signatures(values: Iterable[int | None]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
@@ -132,7 +131,6 @@ def _event(payload: ThreatEvent) -> Keys:
         anchor=_anchor("detection", payload.detection_id),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests(payload.resources, (payload.file_path,)),
-        times=_times(payload.created_at, payload.detected_at),
         twin=_TWINS.get(type(payload), ""),
         breadth=AFTERMATH if isinstance(payload, QuarantineChange) else ONE,
         threat_id=payload.threat_id,
@@ -147,7 +145,6 @@ def _history(payload: DetectionHistory) -> Keys:
         signatures=_signatures((payload.sig_seq,)),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests(payload.resources, (payload.file_path,)),
-        times=_times(payload.last_change_at, payload.detected_at, payload.remediated_at, payload.tracking_started_at),
         threat_id=payload.threat_id,
     )
 
@@ -159,7 +156,6 @@ def _entry(payload: QuarantineEntry) -> Keys:
         resources=_ids(payload.resource_ids),
         threats=_threat(threat_id, payload.threat_name),
         paths=digests((), payload.paths),
-        times=_times(payload.quarantined_at),
         threat_id=threat_id,
     )
 
@@ -171,7 +167,6 @@ def _resource(payload: QuarantineResource) -> Keys:
         signatures=_signatures((payload.sig_seq,)),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests((), (payload.path,)),
-        times=_times(payload.quarantined_at),
         threat_id=payload.threat_id,
     )
 
@@ -196,7 +191,6 @@ def _line(payload: DetectionEvent | DetectionAdd | DetectionClean | DetectionLin
         signatures=_signatures((payload.sig_seq,)),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests(payload.resources, (payload.file_path,)),
-        times=_times(payload.logged_at),
         twin=_TWINS.get(type(payload), ""),
         threat_id=payload.threat_id,
     )
@@ -210,7 +204,6 @@ def _actions(payload: ThreatActions) -> Keys:
         sha1s=_hashes((payload.sha1, *(sha1 for action in payload.actions for sha1 in action.sha1))),
         threats=threats,
         paths=digests(resources, (payload.file_path,)),
-        times=_block_times(payload),
         breadth=BROADEST if len(threats) > 1 else BLOCK,
         threat_id=payload.threat_id if len(threats) < 2 else None,
     )
@@ -224,7 +217,6 @@ def _scan(payload: ResourceScan) -> Keys:
         signatures=_signatures(number for result in found for number in result.sig_seqs),
         threats=threats,
         paths=digests([resource for result in found for resource in result.resources] or payload.scanned),
-        times=_block_times(payload),
         breadth=BROADEST if len(threats) > 1 else BLOCK,
         threat_id=payload.threat_id if len(threats) < 2 else None,
     )
@@ -255,6 +247,19 @@ JOINABLE: dict[type[Payload], Callable[[Any], Keys]] = {
 }
 """In the order in which an incident believes them; a new joinable kind is one line here."""
 RANK = {payload: rank for rank, payload in enumerate(JOINABLE)}
+_LOGGED = ("logged_at",)
+_TIMES: dict[Callable[[Any], Keys], tuple[tuple[str, ...], ...]] = {
+    _event: (("created_at", "detected_at"),),
+    _history: (("last_change_at", "detected_at", "remediated_at", "tracking_started_at"),),
+    _entry: (("quarantined_at",),),
+    _resource: (("quarantined_at",),),
+    _reference: (),
+    _container: (),
+    _line: (_LOGGED,),
+    _actions: (("started_at", "ended_at"), _LOGGED),
+    _scan: (("started_at", "ended_at"), _LOGGED),
+}
+"""Attributes with times: of the first row that has one. A block's line before it may be hours older: only where it has no time itself."""
 _TWINS: dict[type[Payload], str] = {
     Detection: DETECTED,
     UnwantedApplication: DETECTED,

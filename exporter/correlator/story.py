@@ -1,10 +1,11 @@
 """What happened, told from the members of an incident: states by numeric action, status and error code, never by display text."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.correlator.facts import Threat, own
+from exporter.correlator.held import FAR
 from exporter.formats.defender_events import Action, ActionFailed, QuarantineChange, ThreatEvent
 from exporter.formats.detection_history import DetectionHistory
 from exporter.formats.mpdetection import DetectionLine
@@ -34,8 +35,8 @@ _WORDS = {"clean": 1, "quarantine": 2, "remove": 3, "allow": 6, "block": 10}
 _REMEDIATED = frozenset({"cleaned", "quarantined", "removed", "blocked"})
 _NOT_REMEDIATED = frozenset({"clean-failed", "quarantine-failed", "remove-failed", "block-failed", "action-failed"})
 _TAKEN_BACK = frozenset({"restored", "allowed"})
+NAMES = (DETECTED, *_REMEDIATED, *_NOT_REMEDIATED, *_TAKEN_BACK, *_FAILED_ACTIONS.values(), *_CHANGES.values())
 _EVENT, _HISTORY, _QUARANTINE, _LOG = range(4)
-_FAR = 1 << 63
 
 
 class State(NamedTuple):
@@ -43,23 +44,30 @@ class State(NamedTuple):
 
     at: int
     order: int
+    """A threat is detected before anything is done about it."""
     name: str
     teller: int
 
 
-def states(payload: Payload, threat: Threat) -> Iterator[State]:
-    """The states that a payload tells of the threat."""
+def state(at: int, name: str, teller: int) -> State:
+    """A state, in its place in the order."""
+    return State(at, name != DETECTED, name, teller)
+
+
+def states(payload: Payload, threat: Threat) -> Iterator[tuple[int, str, int]]:
+    """Times (else FAR), names and tellers of the states that a payload tells of the threat."""
     teller, tell = _teller(type(payload))
     for at, name in tell(payload, threat):
         if name is not None:
-            yield State(at if at is not None and usable(at) else _FAR, name != DETECTED, name, teller)
+            yield at if at is not None and usable(at) else FAR, name, teller
 
 
-def story(told: Iterable[State]) -> tuple[str, ...]:
-    """States in time order, without repetitions: events are believed before DetectionHistory, quarantine and log."""
-    everything = sorted(set(told))
-    first = {name: min(state.teller for state in everything if state.name == name) for name in {state.name for state in everything}}
-    names = [state.name for state in everything if state.teller == first[state.name]]
+def story(everything: Sequence[State]) -> tuple[str, ...]:
+    """Of states in their order those told, without repetitions: events are believed before DetectionHistory, quarantine and log."""
+    first: dict[str, int] = {}
+    for one in everything:
+        first[one.name] = min(one.teller, first.get(one.name, one.teller))
+    names = [one.name for one in everything if one.teller == first[one.name]]
     return tuple(name for place, name in enumerate(names) if place == 0 or names[place - 1] != name)
 
 
