@@ -1,6 +1,8 @@
 """Files of an NTFS volume: times to 100 ns, alternate streams, names, links, compression."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +36,19 @@ def volume(image_tool, tmp_path_factory) -> Path:
     return folder / "v.ntfs"
 
 
+@contextlib.contextmanager
+def opened(volume: Path) -> Iterator[Ntfs]:
+    container = open_container(Siblings(volume.parent, (volume.name,)))
+    ntfs = Ntfs(container.media)
+    yield ntfs
+    ntfs.close()
+    container.close()
+
+
 @pytest.fixture
 def ntfs(volume):
-    container = open_container(Siblings(volume.parent, (volume.name,)))
-    opened = Ntfs(container.media)
-    yield opened
-    opened.close()
-    container.close()
+    with opened(volume) as found:
+        yield found
 
 
 def entries(ntfs: Ntfs) -> dict[str, Entry]:
@@ -85,14 +93,11 @@ def test_names_of_every_script_and_empty_files(ntfs):
 
 def test_folders_are_found_whatever_their_case(image_tool, tmp_path):
     image_tool("make_image", write_tree(tmp_path / "tree", {"PrograMDATA/Sub/x": b""}), tmp_path / "v.ntfs", "--table", "none")
-    container = open_container(Siblings(tmp_path, ("v.ntfs",)))
-    ntfs = Ntfs(container.media)
-    found = ntfs.folder(("programdata", "SUB"))
-    assert found is not None
-    assert found[1] == ("PrograMDATA", "Sub")
-    assert ntfs.folder(("programdata", "none")) is None
-    ntfs.close()
-    container.close()
+    with opened(tmp_path / "v.ntfs") as ntfs:
+        found = ntfs.folder(("programdata", "SUB"))
+        assert found is not None
+        assert found[1] == ("PrograMDATA", "Sub")
+        assert ntfs.folder(("programdata", "none")) is None
 
 
 def test_an_entry_that_another_file_has_taken_is_not_opened(ntfs):
@@ -114,3 +119,16 @@ def test_a_name_that_folder_and_file_tell_differently_is_a_loss(volume, tmp_path
     losses = read(tmp_path / "v.ntfs")[1]
     assert [loss.units for loss in losses] == [0]
     assert "one of them is damaged" in losses[0].reason
+
+
+def test_a_folder_that_has_lost_its_list_of_entries_is_a_loss(image_tool, tmp_path):
+    image_tool("make_image", write_tree(tmp_path / "tree", {"Support/MPLog-1.log": b"x"}), tmp_path / "v.ntfs", "--table", "none")
+    content = bytearray((tmp_path / "v.ntfs").read_bytes())
+    entry = content.rfind(b"FILE", 0, content.find("Support".encode("utf-16-le")))
+    content[content.find("$I30".encode("utf-16-le"), entry) + 2] ^= 0x80
+    (tmp_path / "v.ntfs").write_bytes(content)
+    found, losses, _ = read(tmp_path / "v.ntfs")
+    assert found == {}
+    assert [(loss.reason, loss.units) for loss in losses] == [("`Support` is a folder without a list of what is in it: damaged", 1)]
+    with opened(tmp_path / "v.ntfs") as ntfs, pytest.raises(EvidenceError, match="without a list"):
+        ntfs.folder(("Support",))
