@@ -10,6 +10,7 @@ from exporter.errors import EvidenceError
 from exporter.evidence import layouts
 from exporter.evidence.images.boot import is_boot_sector
 from exporter.evidence.images.ewf import Chunks, Damage, watched
+from exporter.evidence.images.ewf2 import SIGNATURE
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, joined, media_of
 from exporter.evidence.images.qcow import Qcow
@@ -21,7 +22,7 @@ _DEEPEST = 8
 """How many disks may lie behind each other as differences."""
 _MAGICS = {
     b"EVF\x09\x0d\x0a\xff\x00": "e01",
-    b"EVF2\r\n\x81\x00": "ex01",
+    SIGNATURE: "ex01",
     b"KDMV": "vmdk",
     b"COWD": "vmdk",
     b"# Disk DescriptorFile": "vmdk",
@@ -105,7 +106,8 @@ def _open_raw(files: Siblings, name: str, _depth: int) -> Container:
 
 def _open_ewf(files: Siblings, name: str, _depth: int) -> Container:
     head = files.media(name).read_at(0, 16)
-    number = struct.unpack_from("<H", head, 9)[0] if head.startswith(b"EVF\x09") else struct.unpack_from("<I", head, 12)[0]
+    second = head.startswith(SIGNATURE)
+    number = struct.unpack_from("<I", head, 12)[0] if second else struct.unpack_from("<H", head, 9)[0]
     if number != 1:
         raise EvidenceError(f"it is segment {number} of an image: give the first one")
     parts = [files.media(one) for one in segments(files, name)]
@@ -118,7 +120,7 @@ def _open_ewf(files: Siblings, name: str, _depth: int) -> Container:
     damage, chunks, media = Damage(chunk), Chunks(parts, chunk), media_of(handle, size, "the E01 image")
     cut = 0 < chunks.listed < size
     return Container(
-        kind="e01",
+        kind="ex01" if second else "e01",
         media=watched(media, chunks, damage) if chunk else media,
         files=files,
         segments=len(parts),

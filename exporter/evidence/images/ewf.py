@@ -1,7 +1,7 @@
 """The checksums of an E01 image's chunks: libewf reads a damaged chunk as zeros and says nothing.
 
 So a chunk that reads as zeros is looked up in the image's own tables, and its checksum decides. Layout: Expert Witness Compression
-Format (EWF) version 1, libewf's documentation; sections of version 2 (Ex01) are not known here.
+Format (EWF) version 1, libewf's documentation; version 2 (Ex01) is another one.
 """
 
 import struct
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from exporter.evidence.images.ewf2 import SIGNATURE, SectorTable, sector_tables, unpacks, whole
 from exporter.evidence.images.media import Media
 
 _HEADER_BYTES, _SECTION_BYTES, _TABLE_BYTES = 13, 76, 24
@@ -28,14 +29,28 @@ class _Table(NamedTuple):
     base: int
     end: int
 
+    def holds(self, within: int, size: int) -> bool:
+        """Whether the checksum of one of its chunks holds, which has `size` bytes."""
+        raw = self.part.read_at(self.entries + 4 * within, 8)
+        entry, following = struct.unpack("<II", raw.ljust(8, b"\0"))
+        start = self.base + (entry & ~_COMPRESSED)
+        end = self.base + (following & ~_COMPRESSED) if within + 1 < self.chunks else self.end
+        if not 0 < end - start <= 2 * size:
+            return False
+        data = self.part.read_at(start, end - start)
+        return unpacks(data, zlib.decompress) if entry & _COMPRESSED else whole(data)
+
 
 class Chunks:
     """The chunks of an image of these segments, `size` bytes each."""
 
     def __init__(self, segments: Sequence[Media], size: int) -> None:
         self.size = size
-        self._tables: dict[bytes, list[_Table]] = {b"table": [], b"table2": []}
+        self._tables: dict[bytes, list[_Table | SectorTable]] = {b"table": [], b"table2": []}
         for segment in segments:
+            if segment.read_at(0, len(SIGNATURE)) == SIGNATURE:
+                self._tables[b"table"] += sector_tables(segment)
+                continue
             for kind, table in _tables(segment):
                 tables = self._tables[kind]
                 first = tables[-1].first + tables[-1].chunks if tables else 0
@@ -53,29 +68,11 @@ class Chunks:
         verdicts = [self._holds(tables, chunk) for tables in self._tables.values()]
         return False in verdicts and True not in verdicts
 
-    def _holds(self, tables: Sequence[_Table], chunk: int) -> bool | None:
+    def _holds(self, tables: Sequence[_Table | SectorTable], chunk: int) -> bool | None:
         index = bisect_right(tables, chunk, key=lambda table: table.first) - 1
         if index < 0 or chunk >= tables[index].first + tables[index].chunks:
             return None
-        table = tables[index]
-        within = chunk - table.first
-        raw = table.part.read_at(table.entries + 4 * within, 8)
-        entry, following = struct.unpack("<II", raw.ljust(8, b"\0"))
-        start = table.base + (entry & ~_COMPRESSED)
-        end = table.base + (following & ~_COMPRESSED) if within + 1 < table.chunks else table.end
-        if not 0 < end - start <= 2 * self.size:
-            return False
-        return _checked(table.part.read_at(start, end - start), bool(entry & _COMPRESSED))
-
-
-def _checked(data: bytes, compressed: bool) -> bool:
-    if not compressed:
-        return len(data) > 4 and zlib.adler32(data[:-4]) == int.from_bytes(data[-4:], "little")
-    try:
-        zlib.decompress(data)
-    except zlib.error:
-        return False
-    return True
+        return tables[index].holds(chunk - tables[index].first, self.size)
 
 
 def _tables(segment: Media) -> Iterator[tuple[bytes, _Table]]:
