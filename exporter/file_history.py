@@ -13,7 +13,7 @@ from exporter.evidence.hosts import Discovery, Host
 from exporter.evidence.patience import PatientFile
 from exporter.state.checkpoint import State
 
-GROWING = frozenset(("mplog", "mpdetection"))
+GROWING = frozenset(("mplog", "mpdetection", "mpcmdrun"))
 """Collectors whose files only grow at their end, so that another beginning means another file."""
 FILE_ENDS = "the file ends"
 """What their formats say of a line, a block or a character that is cut off by the end of the file."""

@@ -12,6 +12,7 @@ import msgspec
 
 from exporter.collectors import COLLECTORS, ReadingOptions
 from exporter.collectors.guard import load
+from exporter.collectors.local_times import CLOCKS
 from exporter.deliveries import Delivery, DeliverySettings, check_targets, discard_unfinished
 from exporter.errors import ConfigurationError, EvidenceError, SourceGone
 from exporter.evidence import EvidenceFile, Tree, layouts
@@ -240,9 +241,9 @@ class Ingester:
             history.tell_renamed(host, changed)
             if changed:
                 patient: list[tuple[str, EvidenceFile]] = [(of, PatientFile(file, patience)) for of, file in changed]
-                traces = [(of, file) for of, file in host.files if of == "etw"]
-                earlier = tuple((of, PatientFile(file, patience)) for of, file in traces if (of, file) not in changed)
-                yield msgspec.structs.replace(host, files=tuple(patient), earlier_traces=earlier)
+                clocks = [(of, file) for of, file in host.files if of in CLOCKS]
+                earlier = tuple((of, PatientFile(file, patience)) for of, file in clocks if (of, file) not in changed)
+                yield msgspec.structs.replace(host, files=tuple(patient), earlier_clocks=earlier)
 
     def _spelled(self, host: str) -> str:
         """The name as it was spelled first: ids hold it."""

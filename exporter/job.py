@@ -12,6 +12,7 @@ import msgspec
 from exporter import __version__
 from exporter.collectors import COLLECTORS, MadeBy, ReadingOptions, Settings
 from exporter.collectors.guard import load
+from exporter.collectors.local_times import CLOCKS
 from exporter.data import folder
 from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
 from exporter.evidence import EvidenceFile, Tree
@@ -212,7 +213,7 @@ def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:
         msgspec.structs.replace(
             host,
             files=tuple((name, file) for name, file in host.files if name in sources),
-            earlier_traces=tuple((name, file) for name, file in host.files if name == "etw" and name not in sources),
+            earlier_clocks=tuple((name, file) for name, file in host.files if name in CLOCKS and name not in sources),
             missing=tuple(name for name in host.missing if name in sources),
         )
         for host in discovery.hosts

@@ -138,7 +138,7 @@ class Pipeline:
     def _host(self, host: Host) -> None:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
         self.report.hosts.append(report)
-        settings = with_zones(self._settings, (*host.files, *host.earlier_traces))
+        settings = with_zones(self._settings, (*host.files, *host.earlier_clocks))
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):
             settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
         with closing(Correlator(self._mapper.run.case, host.name)) as correlator:

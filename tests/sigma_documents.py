@@ -41,7 +41,12 @@ def _ask(document: Mapping[str, Any], name: str) -> Asked:
 
 def of_document(document: Mapping[str, Any]) -> frozenset[str]:
     """The rules whose query, as pySigma writes it, finds an ECS document; KeyError for a field that the index does not have."""
-    return frozenset(name for name, query in queries("ecs_windows").items() if matches(query, lambda field: _ask(document, field)))
+    return frozenset(name for name, query in queries("ecs_windows").items() if asked(query, document))
+
+
+def asked(query: str, document: Mapping[str, Any]) -> bool:
+    """Whether a query finds an ECS document; KeyError for a field that the index does not have."""
+    return matches(query, lambda field: _ask(document, field))
 
 
 def of_row(row: Mapping[str, Any]) -> frozenset[str]:

@@ -29,6 +29,7 @@ VICTIMS = {
     "resource_data": (f"{DEFENDER}/Quarantine/ResourceData/*/*", f"{DEFENDER}/Quarantine/ResourceData/BA/{RESOURCE}"),
     "evtx": (f"{LOGS}/*.evtx", f"{LOGS}/Archive-Bad.evtx"),
     "mplog": (f"{DEFENDER}/Support/MPLog-*.log", f"{DEFENDER}/Support/MPLog-20260101-000000.log"),
+    "mpcmdrun": ("SRV-FILES02/**/MpCmdRun.log", "WS-0142/C/Windows/Temp/MpCmdRun.log"),
     "mpdetection": ("SRV-FILES02/**/MPDetection-*.log", f"{DEFENDER}/Support/MPDetection-20260101-000000.log"),
     "detection_history": (
         f"{DEFENDER}/Scans/History/Service/DetectionHistory/*/*",

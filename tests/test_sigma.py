@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from exporter.synthetic.evtx import Event, write_evtx
+from exporter.synthetic.mpcmdrun import CommandRun, write_mpcmdrun
 from tests.defender_events import DATA, event, side_events
 from tests.line import Exported, export, objects
-from tests.sigma_documents import CHANNEL, of_document, of_row
+from tests.sigma_documents import CHANNEL, asked, of_document, of_row
 from tests.sigma_rules import GUARD, RULES, queries, rules
 
 DETECTED = "threat detected"
@@ -161,3 +162,26 @@ def test_the_rules_find_in_real_logs_what_is_known_of_them(shared_data: Path, tm
         EXCLUDED: 4,
         REDSUN: 1,
     }
+
+
+_PROGRAM = "process.executable.caseless:*\\\\mpcmdrun.exe AND "
+PROCESSES = {
+    "files downloaded": _PROGRAM + "(process.command_line:*DownloadFile* AND process.command_line:*url*)",
+    "definitions removed": _PROGRAM + "(process.command_line:*\\ \\-RemoveDefinitions* AND process.command_line:*\\ \\-All*)",
+}
+"""What two rules about processes ask of ours: SigmaHQ's 46123129-1024-423e-9fae-43af4a0fa9a5 and 9719a8aa-401c-41af-8108-ced7ec9cd75c."""
+
+
+def test_runs_of_the_command_line_tool_match_the_rules_about_processes(tmp_path: Path) -> None:
+    arguments = (
+        "-DownloadFile -url https://example.test/x -path C:\\x",
+        "-RemoveDefinitions -All",
+        "-Scan -ScanType 1",
+        "-RemoveDefinitions",
+    )
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    write_mpcmdrun(evidence / "MpCmdRun.log", [CommandRun(arguments=one) for one in arguments])
+    run = export(evidence, tmp_path / "out", sinks=("ecs",), host="H")
+    found = [{name for name, query in PROCESSES.items() if asked(query, one)} for one in run.documents]
+    assert found == [{"files downloaded"}, {"definitions removed"}, set(), set()]

@@ -47,12 +47,13 @@ class MadeBy(msgspec.Struct, frozen=True):
 
 
 class Settings(ReadingOptions, frozen=True, kw_only=True):
-    """How the files of one host are read: the user's options, and the time zones that the host's traces state.
+    """How the files of one host are read: the user's options, and what the host's traces and MPLogs say of its local times.
 
-    With `made_by` a collector that has processes of its own may give Made in place of Parsed.
+    `sessions` are as in `ClockHints`. With `made_by` a collector that has processes of its own may give Made in place of Parsed.
     """
 
     zones: tuple[TracedZone, ...] = ()
+    sessions: tuple[tuple[int, int], ...] = ()
     made_by: MadeBy | None = None
 
 
@@ -76,6 +77,7 @@ COLLECTORS: dict[str, str] = {
     "resource_data": "exporter.collectors.quarantine:ResourceDataCollector",
     "evtx": "exporter.collectors.evtx:EvtxCollector",
     "mplog": "exporter.collectors.mplog:MplogCollector",
+    "mpcmdrun": "exporter.collectors.mpcmdrun:MpcmdrunCollector",
     "mpdetection": "exporter.collectors.mpdetection:MpdetectionCollector",
     "detection_history": "exporter.collectors.detection_history:DetectionHistoryCollector",
     "etw": "exporter.collectors.etw:EtwCollector",

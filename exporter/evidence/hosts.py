@@ -41,7 +41,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A host and its files, each with the name of the collector that reads it, in the order of their paths.
 
     `name_basis` is `option`, `evtx`, `client_info` or `collection` (the folder's or archive's name). `roots` are the places in the
-    evidence that were taken together. `missing` names collectors that have no file here, `earlier_traces` are read already.
+    evidence that were taken together. `missing` names collectors that have no file here, `earlier_clocks` are files that
+    say what local times mean and are not to be read again.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     files: tuple[tuple[str, EvidenceFile], ...]
     missing: tuple[str, ...]
-    earlier_traces: tuple[tuple[str, EvidenceFile], ...] = ()
+    earlier_clocks: tuple[tuple[str, EvidenceFile], ...] = ()
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):

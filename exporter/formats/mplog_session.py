@@ -9,19 +9,41 @@
 Whether the shutdown before was a clean one stands in stamped lines after it.
 """
 
+from collections.abc import Iterator
+from typing import BinaryIO
+
 import msgspec
 
 from exporter.formats import mplog_kinds as kinds
 from exporter.formats.mplog_blocks import Step
-from exporter.formats.mplog_clock import Clock, header_ticks
+from exporter.formats.mplog_clock import Clock, header_ticks, local_ticks
 from exporter.formats.mplog_lines import number
 from exporter.formats.mplog_records import Session
+from exporter.formats.text_lines import Chunk, TextLines
 
 _STARTED = "Started On "
 _INSTALLED = "OS install time: "
 _CURRENT = "Current time: "
 _STARS = "****"
 _DIRTY = "DirtyShutdownDetected: "
+
+
+def session_offsets(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Of each session header: the wall clock at its start, in ticks as if it were UTC, and the offset in minutes.
+
+    For whoever wants nothing else of a log; headers whose clocks are not both there, or disagree, are passed over.
+    """
+    clock, started = Clock(), None
+    for chunk in TextLines(stream):
+        for text in chunk.texts if isinstance(chunk, Chunk) else ():
+            if text.startswith(_STARTED):
+                started = text.removeprefix(_STARTED)
+            elif started is not None and text.startswith(_CURRENT):
+                clock.begin_session(started, header_ticks(text.removeprefix(_CURRENT)))
+                local = local_ticks(started)
+                if local is not None and clock.utc_offset is not None:
+                    yield local, clock.utc_offset
+                started = None
 
 
 class SessionBlock:

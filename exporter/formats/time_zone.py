@@ -17,6 +17,7 @@ Month 0: the zone knows no such change.
 """
 
 import struct
+from bisect import bisect_right
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 
@@ -104,17 +105,30 @@ class TracedZone(msgspec.Struct, frozen=True):
 
 
 class ClockHints(msgspec.Struct, frozen=True):
-    """What is known of a host's local times from outside of the file with them; `offset` is the user's word, in minutes."""
+    """What is known of a host's local times from outside of the file with them; `offset` is the user's word, in minutes.
+
+    `sessions` are those that the host's MPLogs tell of, in order: the wall clock's ticks at their starts, and their offsets.
+    """
 
     zones: tuple[TracedZone, ...] = ()
     offset: int | None = None
+    sessions: tuple[tuple[int, int], ...] = ()
 
     def offset_of(self, local: int) -> tuple[int | None, str | None]:
-        """The offset of a wall clock's ticks, and why: a `trace` ran then, the `option`, the `nearest_trace`; None twice without any."""
+        """The offset of a wall clock's ticks, and why; None twice where nothing says it.
+
+        A `trace` ran then; the `session` that had begun last; the `option`; the `nearest_trace`; the `nearest_session`, which began later.
+        """
         nearest = min((_distance(traced, local) for traced in self.zones), default=None)
-        if nearest is not None and (nearest[0] == 0 or self.offset is None):
-            return nearest[1], "nearest_trace" if nearest[0] else "trace"
-        return (None, None) if self.offset is None else (self.offset, "option")
+        if nearest is not None and nearest[0] == 0:
+            return nearest[1], "trace"
+        if begun := bisect_right(self.sessions, (local, _WIDEST_MINUTES)):
+            return self.sessions[begun - 1][1], "session"
+        if self.offset is not None:
+            return self.offset, "option"
+        if nearest is not None:
+            return nearest[1], "nearest_trace"
+        return (self.sessions[0][1], "nearest_session") if self.sessions else (None, None)
 
 
 def _distance(traced: TracedZone, local: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from exporter.synthetic.case_hosts import HOSTS
 from exporter.synthetic.case_story import OUTCOMES, SYSTEM, Host, Incident
 from exporter.synthetic.detection_history import write_detection_history
 from exporter.synthetic.evtx import write_evtx
+from exporter.synthetic.mpcmdrun import write_mpcmdrun
 from exporter.synthetic.mpdetection import write_mpdetection
 from exporter.synthetic.mplog import LogSession, write_mplog
 from exporter.synthetic.quarantine import write_quarantine
@@ -69,6 +70,7 @@ class _Host:
             self._traces()
         if self._host.neighbors:
             self._mpdetection()
+            self._mpcmdrun()
         for told in self._incidents:
             if not told["members"]["evtx"] and not told["members"]["detection_history"]:
                 told["detection_id"] = None
@@ -205,6 +207,13 @@ class _Host:
             told["members"]["mpdetection"] = [{"kind": line["kind"], "offset": line["offset"]}]
         kinds = Counter(record["kind"] for record in written["records"])
         self._add(path, max(moment.logged_at for moment in self._moments), kinds, lines=written["lines"])
+
+    def _mpcmdrun(self) -> None:
+        offsets = [offset for _, offset in self._host.sessions]
+        path = self._defender.parents[2] / "Windows/Temp/MpCmdRun.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = write_mpcmdrun(path, list(case_logs.command_runs(list(zip(self._sessions, offsets, strict=True)))))
+        self._add(path, self._sessions[-1] + 3602 * TICKS_PER_SECOND, {"mpcmdrun_command": len(written["records"])}, lines=written["lines"])
 
     def _traces(self) -> None:
         """The service's own trace, copied while it runs, and one that somebody recorded of the first incident."""

@@ -5,6 +5,7 @@ from itertools import zip_longest
 
 from exporter.synthetic.case_artifacts import Moment
 from exporter.synthetic.case_story import Incident
+from exporter.synthetic.mpcmdrun import CommandRun
 from exporter.synthetic.mpdetection import DetectionNote, ServiceRun
 from exporter.times import TICKS_PER_SECOND, iso
 
@@ -20,6 +21,28 @@ def service_runs(sessions: Sequence[int], incidents: Sequence[tuple[Incident, Mo
         ]
         stopped_at = None if following is None else following - TICKS_PER_SECOND
         yield ServiceRun(started_at=started_at, stopped_at=stopped_at, detections=notes)
+
+
+def command_runs(sessions: Sequence[tuple[int, int]]) -> Iterator[CommandRun]:
+    """An update of the signatures soon after each start, which is said in ticks and with its UTC offset; after the last, their removal."""
+    for started_at, offset in sessions:
+        begun = started_at + 300 * TICKS_PER_SECOND
+        yield CommandRun(
+            arguments="SignaturesUpdateService -ScheduleJob -UnmanagedUpdate",
+            started_at=begun,
+            ended_at=begun + 41 * TICKS_PER_SECOND,
+            utc_offset_minutes=offset,
+            result=0,
+        )
+    removed = sessions[-1][0] + 3600 * TICKS_PER_SECOND
+    yield CommandRun(
+        arguments="-RemoveDefinitions -All",
+        started_at=removed,
+        ended_at=removed + 2 * TICKS_PER_SECOND,
+        utc_offset_minutes=sessions[-1][1],
+        output=("MpEnsureProcessMitigationPolicy: hr = 0x1", "Start: Remove Definitions", "End: Remove Definitions"),
+    )
+    yield CommandRun(arguments="-Restore -ListAll", utc_offset_minutes=sessions[-1][1], result=0x80508014)
 
 
 def log_name(word: str, started_at: int, utc_offset_minutes: int) -> str:

@@ -52,7 +52,7 @@ def test_the_summary_says_what_is_where(run):
 def test_the_manifest_has_every_file_as_it_is_on_the_disk(run, case_folder):
     manifest = run[0]
     places = {case_folder.name: case_folder, "bad": run[1].parent / "bad"}
-    assert len(manifest["sources"]) == 44
+    assert len(manifest["sources"]) == 45
     for source in manifest["sources"]:
         assert not Path(source["path"]).is_absolute()
         path = on_disk(places[source["evidence"]], source["path"])
@@ -117,8 +117,8 @@ def test_a_reader_that_has_seen_enough_ends_the_run_without_a_word(case_folder, 
 def test_progress_as_json_is_one_object_a_line_and_ends_with_the_totals(capsys, case_folder, tmp_path):
     said = invoke(capsys, "export", case_folder, "--case", "C1", "--to", f"ecs:{tmp_path / 'x.ndjson'}", "--progress", "json")
     told = [json.loads(line)["progress"] for line in said.err.splitlines() if line.startswith("{")]
-    assert (told[0]["files"], told[0]["files_total"]) == (0, 43)
-    assert told[-1]["files"] == told[-1]["files_total"] == 43
+    assert (told[0]["files"], told[0]["files_total"]) == (0, 44)
+    assert told[-1]["files"] == told[-1]["files_total"] == 44
     size = sum(path.stat().st_size for path in case_folder.rglob("*") if path.is_file() and path.name != "client_info.json")
     assert told[-1]["bytes_total"] == size
     assert told[-1]["bytes"] >= size

@@ -13,19 +13,19 @@ def test_scan_names_hosts_artifacts_and_what_is_missing(capsys, case_folder, tmp
     assert [line.split()[1] for line in said.out.splitlines() if line.startswith("Host ")] == ["SRV-FILES02", "WS-0142"]
     for name in ("quarantine", "resource_data", "evtx", "mplog", "detection_history"):
         assert sum(line.strip().startswith(name) for line in said.out.splitlines()) == 2
-    assert [line.strip() for line in said.out.splitlines() if "not there" in line] == ["not there: mpdetection, etw"]
+    assert [line.strip() for line in said.out.splitlines() if "not there" in line] == ["not there: mpcmdrun, mpdetection, etw"]
     assert appearance(case_folder) == before
     assert list(tmp_path.iterdir()) == []
 
 
 def test_scan_says_what_usual_artifacts_are_not_there(capsys, case_folder):
     said = invoke(capsys, "scan", min(case_folder.glob("WS-0142/**/Support")))
-    assert "not there: quarantine, resource_data, evtx, mpdetection, detection_history" in said.out
+    assert "not there: quarantine, resource_data, evtx, mpcmdrun, mpdetection, detection_history" in said.out
 
 
 def test_scan_lists_every_file_on_demand(capsys, case_folder):
     listed = [line.strip() for line in invoke(capsys, "scan", case_folder, "--files").out.splitlines() if line.startswith("    ")]
-    assert len(listed) == 43
+    assert len(listed) == 44
     assert sum("DetectionHistory/" in path for path in listed) == 13
     assert not any("%3A" in path for path in listed)
 

@@ -106,3 +106,39 @@ def test_without_a_trace_then_the_users_word_counts_and_without_that_another_tra
     assert clocks(exported(tmp_path / "a", LOG, late, utc_offset=-300)) == [(SCANNED, -300, "option"), (ACTED, -300, "option")]
     assert clocks(exported(tmp_path / "b", LOG, late)) == [(SCANNED, -300, "nearest_trace"), (ACTED, -300, "nearest_trace")]
     assert clocks(exported(tmp_path / "c", LOG, {})) == [(None, None, None), (None, None, None)]
+
+
+def log_of(*sessions: tuple[str, str]) -> bytes:
+    """An MPLog of these session headers: local time, UTC."""
+    return encoded(*(line for local, utc in sessions for line in (f"Started On {local}", f"Current time: {utc}.0 UTC (1 ms since boot)")))
+
+
+def test_sessions_of_the_logs_are_asked_for_a_log_without_its_own() -> None:
+    first = File("b/MPLog-1.log", log_of(("03-05-2024 05:15:00", "03/05/2024 10:15:00"), ("03-11-2024 06:00:00", "03/11/2024 10:00:00")))
+    second = File("a/MPLog-1.log", log_of(("03-01-2024 05:15:00", "03/01/2024 10:15:00"), ("03-05-2024 05:15:00", "03/05/2024 10:15:00")))
+    settings = with_zones(Settings(), [("mpcmdrun", File("MpCmdRun.log")), ("mplog", first), ("mplog", second)])
+    locals_ = (from_iso(f"2024-{day}:00Z")[0] for day in ("03-01T05:15", "03-05T05:15", "03-11T06:00"))
+    assert settings.sessions == tuple(zip(locals_, (-300, -300, -240), strict=True))
+
+
+def test_no_log_is_opened_for_its_sessions_where_none_needs_them() -> None:
+    log = File("MPLog-1.log", log_of(("03-05-2024 05:15:00", "03/05/2024 10:15:00")))
+    assert with_zones(Settings(), [("mplog", log)]).sessions == ()
+    assert log.opened == 0
+
+
+def test_a_log_that_cannot_be_read_says_nothing_here_and_one_on_a_share_that_went_away_ends_the_host() -> None:
+    good = File("b.log", log_of(("03-05-2024 05:15:00", "03/05/2024 10:15:00")))
+    listed = [("mpcmdrun", File("MpCmdRun.log")), ("mplog", File("a.log", error=EvidenceError("no"))), ("mplog", good)]
+    assert [offset for _, offset in with_zones(Settings(), listed).sessions] == [-300]
+    with pytest.raises(SourceGone):
+        with_zones(Settings(), [*listed, ("mplog", File("c.log", error=SourceGone("away")))])
+
+
+def test_runs_of_the_command_line_tool_are_told_in_utc_by_the_session_before_them(tmp_path: Path) -> None:
+    place = tmp_path / "WS-1" / "Windows" / "Temp"
+    place.mkdir(parents=True)
+    run = 'MpCmdRun: Command Line: "C:\\x\\MpCmdRun.exe" -h\r\n Start Time: Tue Mar 05 2024 05:16:00\r\n'
+    (place / "MpCmdRun.log").write_bytes((run + "-" * 85 + "\r\n").encode("utf-16-le"))
+    (one,) = [one for one in exported(tmp_path, HEADER, {}).evidence if "mpcmdrun" in one["defender"]]
+    assert (one["@timestamp"], one["defender"]["mpcmdrun"]["utc_offset_basis"]) == ("2024-03-05T10:16:00Z", "session")

@@ -101,6 +101,19 @@ def test_a_trace_that_ran_then_is_believed_before_the_user_and_the_user_before_a
     assert ClockHints().offset_of(noon) == (None, None)
 
 
+def test_the_last_session_that_had_begun_is_believed_before_the_user_and_a_later_one_after_other_traces() -> None:
+    noon = local("2026-01-15T12:00:00")
+    sessions = ((noon - 2 * HOUR, 60), (noon, 120))
+    elsewhen = TracedZone(TimeZone(540, 540), noon + 90 * HOUR, noon + 90 * HOUR)
+    for at, expected in ((noon - HOUR, 60), (noon - 1, 60), (noon, 120), (noon + 50 * HOUR, 120)):
+        assert ClockHints((elsewhen,), -300, sessions).offset_of(at) == (expected, "session")
+    before = noon - 3 * HOUR
+    assert ClockHints((elsewhen,), -300, sessions).offset_of(before) == (-300, "option")
+    assert ClockHints((elsewhen,), None, sessions).offset_of(before) == (540, "nearest_trace")
+    assert ClockHints((), None, sessions).offset_of(before) == (60, "nearest_session")
+    assert ClockHints().offset_of(noon) == (None, None)
+
+
 @pytest.mark.real_data
 def test_real_traces_state_their_zone_with_its_rules(shared_data: Path) -> None:
     found = {path.name[:4]: traced_zone(path.read_bytes()[:65_536]) for path in (shared_data / "etl").iterdir() if path.suffix != ".md"}

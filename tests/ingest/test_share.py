@@ -11,7 +11,7 @@ from exporter.errors import ConfigurationError, EvidenceError, SinkUnavailable
 from exporter.evidence import folder as folder_module
 from tests.collectors.test_local_times import trace
 from tests.evidence.trees import appearance
-from tests.formats.mplog_texts import EVENT, SCAN, encoded
+from tests.formats.mplog_texts import EVENT, HEADER, SCAN, encoded
 from tests.ingest.share import LINE_END, Share, Told, delivered, evidence_ids, ids, ingester, night
 from tests.line import export
 
@@ -323,3 +323,18 @@ def test_a_log_that_grew_is_read_with_what_the_traces_read_before_say_of_its_clo
     night(share.folder)
     clocks = [one["defender"]["mplog"].get("utc_offset_basis") for one in delivered(tmp_path / "out") if "mplog" in one["defender"]]
     assert sorted(filter(None, clocks)) == ["trace"]
+
+
+def test_a_log_that_grew_is_read_with_what_an_older_log_that_did_not_says_of_its_clock(share: Share, tmp_path: Path) -> None:
+    support = share.folder / "WS-9" / "ProgramData" / "Microsoft" / "Windows Defender" / "Support"
+    support.mkdir(parents=True)
+    (support / "MPLog-20240305-051500.log").write_bytes(encoded(*HEADER))
+    log = share.folder / "WS-9" / "Windows" / "Temp" / "MpCmdRun.log"
+    log.parent.mkdir(parents=True)
+    row, run = "-" * 85, "MpCmdRun: Command Line: MpCmdRun.exe -h"
+    log.write_bytes(encoded(row, run, row))
+    night(share.folder)
+    log.write_bytes(encoded(row, run, row, run, " Start Time: Tue Mar 05 2024 05:16:00", row))
+    night(share.folder)
+    found = [one["defender"]["mpcmdrun"].get("utc_offset_basis") for one in delivered(tmp_path / "out") if "mpcmdrun" in one["defender"]]
+    assert sorted(found, key=str) == [None, "session"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.formats import detection_history, etl, evtx, mpdetection, mplog, quarantine, resource_data
+from exporter.formats import detection_history, etl, evtx, mpcmdrun, mpdetection, mplog, quarantine, resource_data
 from exporter.records import Integrity, Parsed, Payload, Rejected, Verdict
 from exporter.synthetic.case import write_case
 from exporter.synthetic.case_events import grow
@@ -69,6 +69,8 @@ def read(path: Path) -> Iterator[Any]:
         return evtx.parse(BytesIO(data))
     if name.endswith((".bin", ".etl")):
         return etl.parse_etl(BytesIO(data))
+    if name == "MpCmdRun.log":
+        return mpcmdrun.parse_mpcmdrun(BytesIO(data))
     if name.startswith("MPDetection"):
         return mpdetection.parse_mpdetection(BytesIO(data))
     if name.endswith(".log"):
@@ -270,3 +272,16 @@ def test_a_grown_log_repeats_its_events_under_new_numbers(tmp_path: Path) -> Non
     assert [event["record_id"] for event in read_back] == list(range(5, 105))
     assert Counter(event["event_id"] for event in read_back) == {1116: 34, 1117: 33, 5007: 33}
     assert read_back[-1]["created"] - read_back[0]["created"] == 99 * 10_000_000
+
+
+def test_the_neighbors_of_the_log_stand_where_the_truth_says(case: tuple[Path, dict[str, Any]]) -> None:
+    host = Told(case[0], case[1]["hosts"]["SRV-FILES02"])
+    for part in ("MPDetection-", "MpCmdRun"):
+        path = host.only(".log", part)
+        found = [item for item in read(path) if isinstance(item, Parsed)]
+        assert Counter(item.payload.kind for item in found) == host.truth["files"][path.relative_to(host.folder).as_posix()]["records"]
+        assert all(item.incomplete is None for item in found)
+    members = [(one["kind"], one["offset"]) for incident in host.incidents for one in incident["members"]["mpdetection"]]
+    notes = [item for item in read(host.only(".log", "MPDetection-")) if isinstance(item, Parsed) and hasattr(item.payload, "threat_name")]
+    assert members == [(item.payload.kind, item.offset) for item in notes]
+    assert [item.payload.threat_name for item in notes] == [incident["threat_name"] for incident in host.incidents]

@@ -19,7 +19,10 @@ def _place(path: str, below: int = 0) -> Place:
 
 _PROGRAM_DATA = ("ProgramData", "Documents and Settings/All Users/Application Data")
 _OF_DEFENDER = ("Microsoft/Windows Defender", "Microsoft/Microsoft Antimalware")
-_OF_USERS = ("", "/Desktop", "/Documents", "/Downloads", "/AppData/Local/Temp")
+_TEMPORARY = "/AppData/Local/Temp"
+_OF_SESSIONS = tuple(f"{_TEMPORARY}/{number}" for number in range(1, 10))
+"""Remote sessions have folders of their own there."""
+_OF_USERS = ("", "/Desktop", "/Documents", "/Downloads", _TEMPORARY, *_OF_SESSIONS)
 _BY_ITSELF = (
     ("Quarantine", 2), ("Entries", 0), ("Resources", 1), ("ResourceData", 1), ("Support", 0), ("Windows Defender", 6),
     ("Microsoft Antimalware", 6), ("DetectionHistory", 1), ("Logs", 0), ("winevt/Logs", 0), ("Temp", 0),
@@ -33,6 +36,7 @@ PLACES: tuple[Place, ...] = (
     _place("Windows/System32/LogFiles/WMI", 1),
     _place("Windows/Temp"),
     _place("Windows/Microsoft Antimalware", 2),
+    _place(f"Windows/ServiceProfiles/*{_TEMPORARY}"),
     *(_place(f"Users/*{folder}") for folder in _OF_USERS),
     _place(""),
     *(_place(path, below) for path, below in _BY_ITSELF),

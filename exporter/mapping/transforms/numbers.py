@@ -1,5 +1,7 @@
 """Numbers, codes, times and GUIDs as ECS writes them."""
 
+from collections.abc import Iterable
+
 from exporter.times import iso, usable
 
 
@@ -26,6 +28,31 @@ def failure_code(value: int) -> str | None:
     ('0x80508023', None)
     """
     return hex_code(value) if value else None
+
+
+def hex_codes(values: Iterable[int]) -> list[str]:
+    """
+    >>> hex_codes((0, 0x80508023))
+    ['0x00000000', '0x80508023']
+    """
+    return [hex_code(value) for value in values]
+
+
+def hresult_failure(value: int) -> str | None:
+    """The code as hexadecimal text where its highest of 32 bits says failure; None for others, such as 1 (`S_FALSE`).
+
+    >>> hresult_failure(0x80508023), hresult_failure(1)
+    ('0x80508023', None)
+    """
+    return hex_code(value) if value & 0x80000000 else None
+
+
+def hresult_outcome(value: int) -> str:
+    """
+    >>> hresult_outcome(0x80508023), hresult_outcome(1)
+    ('failure', 'success')
+    """
+    return "failure" if value & 0x80000000 else "success"
 
 
 def hex_long(value: int) -> str:

@@ -2,10 +2,14 @@ r"""Windows paths taken apart, whatever system this runs on. `->` goes into an a
 
 import ipaddress
 import ntpath
+import re
 from urllib.parse import urlsplit
 
 FILE_TYPES = frozenset(("file", "containerfile", "startup"))
 REGISTRY_TYPES = frozenset(("regkey", "regkeyvalue", "runkey", "clsid", "service", "uninstall", "contextmenu", "shellextapproved"))
+_OWNER = re.compile(
+    r"(?:^|/)(?:users|documents and settings|serviceprofiles)/([^/]+)/(?:appdata/local|local settings)/temp(?:/[0-9]+)?/", re.IGNORECASE
+)
 _NO_PROCESS = frozenset(("Unknown", "N/A", "-"))
 
 
@@ -86,6 +90,35 @@ def drive_letter(path: str) -> str | None:
     'C'
     """
     return path[0].upper() if path[1:2] == ":" and path[0].isalpha() and path[0].isascii() else None
+
+
+def absolute_path(path: str) -> str | None:
+    r"""A path with a root; None for a bare name.
+
+    >>> absolute_path("C:\\x.exe"), absolute_path("x.exe")
+    ('C:\\x.exe', None)
+    """
+    return path if ntpath.isabs(path) else None
+
+
+def owner_of_temporary(path: str) -> str | None:
+    """The account whose temporary folder a path of the evidence lies in; None for the system's.
+
+    >>> owner_of_temporary("C/Users/ana/AppData/Local/Temp/MpCmdRun.log"), owner_of_temporary("C/Windows/Temp/MpCmdRun.log")
+    ('ana', None)
+    """
+    match = _OWNER.search(path)
+    return match[1] if match else None
+
+
+def owners_of_temporary(path: str) -> list[str] | None:
+    """`owner_of_temporary` as a list.
+
+    >>> owners_of_temporary("C/Windows/ServiceProfiles/NetworkService/AppData/Local/Temp/MpCmdRun.log")
+    ['NetworkService']
+    """
+    owner = owner_of_temporary(path)
+    return [owner] if owner else None
 
 
 def plain_path(path: str) -> str:
