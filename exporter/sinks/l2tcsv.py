@@ -26,7 +26,7 @@ from exporter.sinks import Result
 from exporter.sinks.atomic import output_for
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
-from exporter.sinks.timeline import Timeline, joined
+from exporter.sinks.timeline import Timeline
 from exporter.text import clean, cleaned
 from exporter.times import TICKS_PER_SECOND, UNIX_EPOCH, iso
 
@@ -123,7 +123,7 @@ class L2tcsvSink:
     def close(self) -> list[str]:
         """Write header and rows."""
         self._output.write(HEADER)
-        for piece in joined(self._timeline.runs.lines()):
+        for piece in self._timeline.runs.pieces():
             self._output.write(piece)
         paths = self._output.commit()
         self._timeline.runs.close()

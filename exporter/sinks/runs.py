@@ -1,11 +1,10 @@
 """Sorts lines with bounded memory: sorted runs in temporary files, merged at the end.
 
-A line is kept as one object, `key + line + length of the key` (4 bytes, big-endian), and sorted as such: half the memory of an object each.
-The order depends on nothing but keys and lines, so the result is the same however the lines arrive. No key and no line may be the
-beginning of another: keys are of fixed-size parts and texts that end in NUL, lines end in LF.
+The order depends on nothing but keys and lines, so the result is the same however the lines arrive.
 
 Most lines come nearly in order, as logs are written. What goes on where the newest run ends is appended to it, so a log of any size is one
-run, and there is nothing to merge. A run is a file of blocks: the number of records, their sizes (8 bytes each), the records.
+run, and there is nothing to merge. A run is a file of blocks: the number of lines, the sizes of their keys and their own (8 bytes each),
+the keys, the lines. A block that meets no other is passed on as it is, without a look at its lines.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import msgspec
 
@@ -30,8 +29,11 @@ FAN_IN = 32
 SAVED_FAN_IN = 64
 """Saved runs that are read at once."""
 _BLOCK_BYTES = 1 << 16
-_OBJECT_BYTES = 64
+_OBJECT_BYTES = 160
+"""What a line takes besides its bytes: a tuple and two objects."""
 _FILE_BUFFER = 1 << 12
+_Pair: TypeAlias = tuple[bytes, bytes]
+"""A key and its line."""
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class SortedRuns:
         self._folder = folder
         self._memory_bytes = memory_bytes
         self._fan_in = fan_in
-        self._records: list[bytes] = []
+        self._pairs: list[_Pair] = []
         self._used = 0
         self._levels: list[list[_Run]] = [[]]
         self._saved: list[_Run] = []
@@ -59,11 +61,10 @@ class SortedRuns:
 
     def add(self, key: bytes, line: bytes) -> None:
         """Take one line. Raises SinkUnavailable when the disk of the temporary files is full."""
-        record = b"%b%b%b" % (key, line, len(key).to_bytes(4, "big"))
-        self._records.append(record)
+        self._pairs.append((key, line))
         self.count += 1
         self.size += len(line)
-        self._used += len(record) + _OBJECT_BYTES
+        self._used += len(key) + len(line) + _OBJECT_BYTES
         if self._used > self._memory_bytes:
             self._spill()
 
@@ -82,30 +83,35 @@ class SortedRuns:
         self.count += sum(run.lines for run in saved)
         self.size += sum(run.size for run in saved)
 
-    def lines(self) -> Iterator[bytes]:
-        """All lines in order; once, after the last `add`."""
+    def pieces(self) -> Iterator[bytes]:
+        """All lines in order, many at once; once, after the last `add`."""
         for block in self._sorted():
-            for record in block:
-                yield record[int.from_bytes(record[-4:], "big") : -4]
+            yield block.lines
+
+    def lines(self) -> Iterator[bytes]:
+        """The same, one by one."""
+        for block in self._sorted():
+            for _, line in block.pairs:
+                yield line
 
     def save(self, path: Path) -> Saved:
         """Write all lines with their keys as one run; once, after the last `add`. Raises SinkUnavailable."""
         file = CheckedFile(path)
         try:
-            for data in chain.from_iterable(map(_encoded, self._sorted())):
-                file.write(data)
+            for block in self._sorted():
+                file.write(block.encoded)
             file.commit()
         finally:
             file.abort()
         return Saved(path, self.count, self.size, file.checksum)
 
-    def _sorted(self) -> Iterator[list[bytes]]:
-        self._records.sort()
-        return _merged([iter([self._records]), *(run.blocks() for run in chain(*self._levels, self._saved))])
+    def _sorted(self) -> Iterator["_Block"]:
+        self._pairs.sort()
+        return _merged([_blocks(self._pairs), *(run.blocks() for run in chain(*self._levels, self._saved))])
 
     def close(self) -> None:
         """Give up memory and temporary files."""
-        self._records.clear()
+        self._pairs.clear()
         for run in chain(*self._levels, self._saved):
             with contextlib.suppress(OSError):  # what a full disk did not take is tried again here
                 run.file.close()
@@ -113,16 +119,16 @@ class SortedRuns:
 
     def _spill(self) -> None:
         """To the newest run what goes on where it ends, if that is the greater part: the rest waits. Else all to a run of its own."""
-        records, runs = self._records, self._levels[0]
-        records.sort()
-        late = bisect_left(records, runs[-1].last) if runs else len(records)
+        pairs, runs = self._pairs, self._levels[0]
+        pairs.sort()
+        late = bisect_left(pairs, runs[-1].last) if runs else len(pairs)
         with _room(self._folder):
-            if 2 * late > len(records):
+            if 2 * late > len(pairs):
                 self._add_run(0, ())
                 late = 0
-            runs[-1].extend(records[late:])
-        del records[late:]
-        self._used = sum(map(len, records)) + len(records) * _OBJECT_BYTES
+            runs[-1].extend(_blocks(pairs[late:]))
+        del pairs[late:]
+        self._used = sum(len(key) + len(line) + _OBJECT_BYTES for key, line in pairs)
 
     def _add_run(self, level: int, parts: Sequence["_Run"]) -> None:
         """A run made of others; before the level has too many, they become one of the next."""
@@ -135,43 +141,87 @@ class SortedRuns:
                 run.file.close()
             runs.clear()
         runs.append(_Run(tempfile.TemporaryFile(buffering=_FILE_BUFFER, dir=self._folder)))  # noqa: SIM115 (closed by `close` or after merging)
-        for block in _merged(run.blocks() for run in parts):
-            runs[-1].extend(block)
+        runs[-1].extend(_merged(run.blocks() for run in parts))
+
+
+class _Block:
+    """Some sorted lines with their keys, as they lie in a file."""
+
+    __slots__ = ("_keys", "_pairs", "_sizes", "lines")
+
+    def __init__(self, sizes: "array[int]", keys: bytes, lines: bytes, pairs: list[_Pair] | None = None) -> None:
+        self._sizes = sizes
+        self._keys = keys
+        self.lines = lines
+        self._pairs = pairs
+
+    @property
+    def pairs(self) -> list[_Pair]:
+        """The lines one by one."""
+        if self._pairs is None:
+            count = len(self)
+            self._pairs = list(zip(_cut(self._keys, self._sizes[:count]), _cut(self.lines, self._sizes[count:]), strict=True))
+        return self._pairs
+
+    def __len__(self) -> int:
+        return len(self._sizes) // 2
+
+    @property
+    def first(self) -> _Pair:
+        return self._keys[: self._sizes[0]], self.lines[: self._sizes[len(self)]]
+
+    @property
+    def last(self) -> _Pair:
+        return self._keys[len(self._keys) - self._sizes[len(self) - 1] :], self.lines[len(self.lines) - self._sizes[-1] :]
+
+    @property
+    def encoded(self) -> bytes:
+        """As it lies in a file."""
+        sizes = array("Q", (len(self), *self._sizes))
+        return b"".join((_numbers(sizes).tobytes(), self._keys, self.lines))
+
+
+def _block(pairs: list[_Pair]) -> _Block:
+    keys, lines = zip(*pairs, strict=True)
+    return _Block(array("Q", (*map(len, keys), *map(len, lines))), b"".join(keys), b"".join(lines), pairs)
+
+
+def _blocks(pairs: list[_Pair]) -> Iterator[_Block]:
+    """Sorted lines in blocks, none of them empty."""
+    start, size = 0, 0
+    for end, (_, line) in enumerate(pairs, 1):
+        size += len(line)
+        if size >= _BLOCK_BYTES or end == len(pairs):
+            yield _block(pairs[start:end])
+            start, size = end, 0
+
+
+def _cut(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
+    for start, end in pairwise(accumulate(sizes, initial=0)):
+        yield data[start:end]
 
 
 class _Run:
-    """A sorted file; `last` is the greatest record that was written."""
+    """A sorted file; `last` is the greatest line that was written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
-        self.last = b""
+        self.last = (b"", b"")
 
-    def extend(self, records: list[bytes]) -> None:
-        """Write records that are not below `last`."""
-        for data in _encoded(records):
-            self.file.write(data)
-        self.last = records[-1] if records else self.last
+    def extend(self, blocks: Iterable[_Block]) -> None:
+        """Write blocks that are not below `last`."""
+        for block in blocks:
+            self.file.write(block.encoded)
+            self.last = block.last
         self.file.flush()
 
-    def blocks(self) -> Iterator[list[bytes]]:
-        """The records, from the first one."""
+    def blocks(self) -> Iterator[_Block]:
+        """What was written, from the first block."""
         self.file.seek(0)
-        while count := self.file.read(8):
-            sizes = _numbers(array("Q", self.file.read(8 * int.from_bytes(count, "little"))))
-            ends = list(accumulate(sizes, initial=0))
-            data = self.file.read(ends[-1])
-            yield [data[start:end] for start, end in pairwise(ends)]
-
-
-def _encoded(records: list[bytes]) -> Iterator[bytes]:
-    """Records as blocks."""
-    start, size = 0, 0
-    for end, record in enumerate(records, 1):
-        size += len(record)
-        if size >= _BLOCK_BYTES or end == len(records):
-            block = records[start:end]
-            yield b"".join((_numbers(array("Q", (len(block), *map(len, block)))).tobytes(), *block))
-            start, size = end, 0
+        while head := self.file.read(8):
+            count = int.from_bytes(head, "little")
+            sizes = _numbers(array("Q", self.file.read(16 * count)))
+            yield _Block(sizes, self.file.read(sum(sizes[:count])), self.file.read(sum(sizes[count:])))
 
 
 def _numbers(numbers: "array[int]") -> "array[int]":
@@ -188,22 +238,44 @@ def _room(folder: Path | None) -> Iterator[None]:
         raise SinkUnavailable(f"the timeline cannot be sorted in `{folder or tempfile.gettempdir()}`: {error.strerror}") from error
 
 
-def _merged(runs: Iterable[Iterator[list[bytes]]]) -> Iterator[list[bytes]]:
-    """Sorted lists of records one after the other.
+class _Head:
+    """The block of a run that is next, from line `start` on."""
 
-    Of every run as much is taken as lies below the end of the block that ends first, and sorted: that is quicker than one record at a time,
+    __slots__ = ("block", "first", "last", "run", "start")
+
+    def __init__(self, block: _Block, run: Iterator[_Block]) -> None:
+        self.block, self.run, self.start = block, run, 0
+        self.first, self.last = block.first, block.last
+
+    def below(self, bound: _Pair) -> list[_Pair]:
+        """Take the lines up to `bound`."""
+        pairs, start = self.block.pairs, self.start
+        self.start = end = bisect_right(pairs, bound, start)
+        if end < len(pairs):
+            self.first = pairs[end]
+        return pairs[start:end]
+
+    def rest(self) -> "_Head | None":
+        """Itself, while it has lines; then the next of the run, if there is one."""
+        if self.start < len(self.block):
+            return self
+        block = next(self.run, None)
+        return None if block is None else _Head(block, self.run)
+
+
+def _merged(runs: Iterable[Iterator[_Block]]) -> Iterator[_Block]:
+    """Sorted blocks one after the other.
+
+    Of every run as much is taken as lies below the end of the block that ends first, and sorted: that is quicker than one line at a time,
     as `heapq.merge` does it, and blocks that meet no other are passed on as they are.
     """
-    heads = [(block, run) for run in runs if (block := next(run, []))]
+    heads = [_Head(block, run) for run in runs if (block := next(run, None))]
     while heads:
-        bound = min(block[-1] for block, _ in heads)
-        taken: list[bytes] = []
-        following = []
-        for block, run in heads:
-            end = bisect_right(block, bound) if block[0] <= bound else 0
-            taken += block[:end]
-            if rest := block[end:] or next(run, []):
-                following.append((rest, run))
-        heads = following
-        taken.sort()
-        yield taken
+        bound = min(head.last for head in heads)
+        meeting = [head for head in heads if head.first <= bound]
+        if len(meeting) == 1 and not meeting[0].start:
+            meeting[0].start = len(meeting[0].block)
+            yield meeting[0].block
+        else:
+            yield _block(sorted(chain.from_iterable(head.below(bound) for head in meeting)))
+        heads = [rest for head in heads if (rest := head.rest())]

@@ -1,7 +1,6 @@
 """What the timeline sinks have in common: one line per row, sorted with bounded memory, written when all are known."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,7 +12,6 @@ from exporter.sinks.targets import SinkSettings
 
 Encode: TypeAlias = Callable[[Row], tuple[bytes, bytes]]
 """From a row to its sort key and its line; raises RowRefused."""
-_JOINED = 100
 
 
 class RowRefused(ValueError):
@@ -44,13 +42,6 @@ class Timeline:
         for key, line in lines:
             self.runs.add(key, line)
         return (Result(position, event.id, Outcome.WRITTEN, "", len(lines)),)
-
-
-def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in larger pieces."""
-    iterator = iter(lines)
-    while piece := b"".join(islice(iterator, _JOINED)):
-        yield piece
 
 
 def _folder(target: str) -> Path | None:

@@ -12,7 +12,7 @@ from exporter.sinks import Result
 from exporter.sinks.atomic import PartFile, output_for, refuse_existing
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
-from exporter.sinks.timeline import RowRefused, Timeline, joined
+from exporter.sinks.timeline import RowRefused, Timeline
 from exporter.sinks.timesketch_keys import INTEGERS, KeyRules
 from exporter.sinks.timesketch_parts import manifest_path, part_path, write_parts
 from exporter.text import LONG_MAX, LONG_MIN, cleaned
@@ -80,7 +80,7 @@ class TimesketchSink:
             self._output.abort()
             paths = write_parts(Path(self.target), runs.lines(), self._part_bytes, self._part_lines, self._force)
         else:
-            for piece in joined(runs.lines()):
+            for piece in runs.pieces():
                 self._output.write(piece)
             paths = self._output.commit()
         runs.close()
