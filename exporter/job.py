@@ -190,7 +190,7 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
             report=report,
             hashed=job.manifest is not None,
             ledger=ledger,
-            made_by=_made_by(job, mapper, targets) if means.opener is open_sink else None,
+            made_by=_made_by(job, mapper, targets),
         )
         _run(pipeline, discovery, sinks, letters, ledger)
     report.dead_letter_file = str(dead_letters) if report.dead_letters else None
@@ -198,11 +198,9 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
 
 
 def _made_by(job: Job, mapper: Mapper, targets: Sequence[SinkTarget]) -> Callable[[str], MadeBy] | None:
-    if job.jobs == 1:
-        return None
     from exporter.made import made_by
 
-    return made_by(mapper.run, job.alerts, targets)
+    return made_by(mapper, job.alerts, targets)
 
 
 def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:

@@ -1,22 +1,30 @@
-"""Maps records in the processes that read a log, so that the main process has but to write: what `--jobs` is faster by."""
+"""Maps records where they are read: in the process that reads a log, and without what only those need that an incident may join.
+
+An ordinary record passes a dozen hands between its bytes and its line, each of which looks at it alone. Most events are of no detection;
+what a file's sink writes of such a one is made at once, and goes to the sink with all others of its chunk.
+"""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import msgspec
 
 from exporter.collectors import MadeBy
-from exporter.collectors.guard import load
-from exporter.correlator.keys import keys
+from exporter.collectors.evtx import event_key
+from exporter.correlator.keys import JOINABLE
 from exporter.data import folder
-from exporter.evidence import EvidenceFile
+from exporter.formats.defender_events import WindowsEvent
 from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
-from exporter.mapping.mapper import Mapper
-from exporter.mapping.references import Run
-from exporter.records import Made, Parsed, Record, Source
+from exporter.mapping.mapper import Kind, Mapper, tags_of
+from exporter.mapping.references import Moment, Run
+from exporter.records import Integrity, Made, Messages, Output, Payload, Record, Row, Source, Verdict, identity
 from exporter.sinks.parts import maker
 from exporter.sinks.targets import SinkTarget
+from exporter.times import UNIX_EPOCH, USABLE_END, iso
+
+_REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,37 +36,125 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[SinkTarget, ...]
 
 
-def made_by(run: Run, alerts: str, targets: Sequence[SinkTarget]) -> Callable[[str], MadeBy] | None:
-    """For the name of a host, what another process needs to make what these targets write; None where one of them is a server's."""
+def made_by(mapper: Mapper, alerts: str, targets: Sequence[SinkTarget]) -> Callable[[str], MadeBy] | None:
+    """For the name of a host, what who reads its logs needs to make what these targets write; None where one of them is a server's."""
     if any(maker(target) is None for target in targets):
         return None
 
     def of_host(host: str) -> MadeBy:
-        order = Order(run=run, alerts=alerts, host=host, targets=tuple(targets))
-        return MadeBy("exporter.made:start", msgspec.msgpack.encode(order))
+        order = Order(run=mapper.run, alerts=alerts, host=host, targets=tuple(targets))
+        return MadeBy("exporter.made:start", msgspec.msgpack.encode(order), partial(EventMaker, mapper, order))
 
     return of_host
 
 
-def start(arguments: bytes, source: Source, collector_name: str) -> Callable[[Parsed], Made | None]:
-    """What makes the outputs of a payload; None for one that an incident may need, or of which a loss is to be told."""
-    order = msgspec.msgpack.decode(arguments, type=Order)
-    mappings, collector = folder("mappings"), load(collector_name)
-    mapper = Mapper(load_mappings(mappings), KINDS, order.run, mappings, alerts=order.alerts)
-    makers = [made for target in order.targets if (made := maker(target)) is not None]
+def start(arguments: bytes, source: Source) -> "EventMaker":
+    """The maker of another process than that of the run."""
+    order, mappings = msgspec.msgpack.decode(arguments, type=Order), folder("mappings")
+    return EventMaker(Mapper(load_mappings(mappings), KINDS, order.run, mappings, alerts=order.alerts), order, source)
 
-    def make(parsed: Parsed) -> Made | None:
-        if parsed.incomplete is not None or keys(parsed.payload) is not None:
-            return None
-        key = collector.key(parsed, cast(EvidenceFile, None))  # an event names itself
-        record = Record(
-            parsed.payload, order.host, source, collector_name, key, parsed.raw_hash, parsed.offset, parsed.number, parsed.integrity
+
+class EventMaker:
+    """A `Maker` for the events of one log."""
+
+    def __init__(self, mapper: Mapper, order: Order, source: Source) -> None:
+        self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
+        self._makers = [made for target in order.targets if (made := maker(target)) is not None]
+        self._now = _Now(order.host, source)
+        self._tags: dict[Integrity, tuple[str, ...]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._taken: dict[tuple[str, Verdict], int] = {}
+        self._outputs: tuple[list[Output], ...] = tuple([] for _ in self._makers)
+
+    def take(self, payload: Payload, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+        """See `exporter.records.Maker`."""
+        if payload.__class__ in JOINABLE:
+            return False
+        event, now = cast(WindowsEvent, payload), self._now
+        ticks = event.created_at
+        if ticks is None or not UNIX_EPOCH <= ticks < USABLE_END:
+            return False
+        name = payload.kind
+        now.id = found = identity(self._case, self._host, event_key(event))
+        now.kind, now.payload, now.offset, now.hash, now.number, now.integrity = (
+            self._kinds[name],
+            payload,
+            offset,
+            raw_hash,
+            event.record_id,
+            integrity,
         )
-        mapped = mapper.map(record)
+        tags = self._tags.get(integrity)
+        if tags is None:
+            tags = self._tags[integrity] = tags_of(integrity, None)
+        now.moment = Moment(found, iso(ticks, event.created_digits), "record", tags, "created_at")
         try:
-            outputs = tuple(make_output(mapped) for make_output in makers)
-        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
-            return None
-        return Made(parsed.payload.kind, parsed.integrity.verdict, mapped.id, outputs)
+            outputs = [make(now) for make in self._makers]
+        except _REFUSED:
+            return False
+        for output, of_sink in zip(outputs, self._outputs, strict=True):
+            of_sink.append(output)
+        known = name, integrity.verdict
+        self._taken[known] = self._taken.get(known, 0) + 1
+        return True
 
-    return make
+    def made(self) -> Made | None:
+        """See `exporter.records.Maker`."""
+        if not self._taken:
+            return None
+        kinds: dict[str, int] = {}
+        verdicts: dict[Verdict, int] = {}
+        for (kind, verdict), count in self._taken.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+            verdicts[verdict] = verdicts.get(verdict, 0) + count
+        made = Made(kinds, verdicts, self._outputs)
+        self._begin()
+        return made
+
+
+class _Now:
+    """The record that is being made, as a `Record` and a `Mapped`: one object for all, since nobody keeps it."""
+
+    __slots__ = (
+        "collector",
+        "correlation",
+        "hash",
+        "host",
+        "id",
+        "incomplete",
+        "integrity",
+        "kind",
+        "moment",
+        "number",
+        "offset",
+        "payload",
+        "source",
+    )
+
+    id: str
+    kind: Kind
+    moment: Moment
+    payload: Payload
+    integrity: Integrity
+    offset: int
+    number: int
+    hash: str
+
+    def __init__(self, host: str, source: Source) -> None:
+        self.host, self.source, self.collector = host, source, "evtx"
+        self.correlation = self.incomplete = None
+
+    @property
+    def record(self) -> Record:
+        """Itself."""
+        return cast(Record, self)
+
+    def document(self) -> bytes:
+        """See `exporter.records.Mapped`."""
+        return self.kind.document(self, self.payload, self.moment)
+
+    def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
+        """See `exporter.records.Mapped`."""
+        return self.kind.row_maker.rows(self.record, self.id, self.moment, messages)

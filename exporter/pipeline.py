@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -19,7 +19,7 @@ from exporter.mapping.mapper import MappedRecord, Mapper
 from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Made, Record, Source
 from exporter.report.run import FileReport, HostReport, IncidentLine, RunReport, SinkReport
 from exporter.sinks import Outcome, Result, Sink
-from exporter.sinks.made import MadeEvent
+from exporter.sinks.made import TakesMade
 from exporter.state.dead_letters import DeadLetters
 from exporter.states import Tell, told_once
 from exporter.times import iso, usable
@@ -85,7 +85,7 @@ class NoLedger:
 class Pipeline:
     """One run. `hashed` computes the SHA-256 of every evidence file for the manifest.
 
-    `made_by` says for a host's name how processes that read its logs may map what no incident needs; a ledger has to see every record.
+    `made_by` says for a host's name how those who read its logs may map what no incident needs; a ledger has to see every record.
     """
 
     def __init__(
@@ -214,10 +214,10 @@ class Pipeline:
             self._count(report, self._written(sink, mapped))
 
     def _emit_made(self, made: Made) -> None:
-        self._position += 1
-        for number, (sink, report) in enumerate(self._sinks):
-            report.counts.incoming += 1
-            self._count(report, sink.write(MadeEvent(made, number), self._position))
+        self._position += made.count
+        for outputs, (sink, report) in zip(made.outputs, self._sinks, strict=True):
+            report.counts.incoming += made.count
+            self._count(report, cast(TakesMade, sink).take(outputs, self._position))
 
     def _written(self, sink: Sink, mapped: MappedRecord) -> Iterable[Result]:
         try:

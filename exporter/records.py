@@ -86,17 +86,35 @@ class Tally(msgspec.Struct, frozen=True):
     unparsed: Mapping[str, int] = {}
 
 
-Output: TypeAlias = bytes | list[tuple[bytes, bytes]]
-"""What one sink writes of a record: a document, or the sort keys and lines of its rows."""
+Lines: TypeAlias = list[tuple[bytes, bytes]]
+"""The sort keys and lines of a record's rows."""
+Output: TypeAlias = bytes | Lines
+"""What one sink writes of a record: a document, or lines."""
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
-    """One payload that was mapped where it was read: its kind and verdict, the document's id, and for each sink of the run its output."""
+    """Payloads that were mapped where they were read: how many of which kind and verdict, and for each sink of the run their outputs."""
 
-    kind: str
-    verdict: Verdict
-    id: str
-    outputs: tuple[Output, ...]
+    kinds: dict[str, int]
+    verdicts: dict[Verdict, int]
+    outputs: tuple[list[Output], ...]
+
+    @property
+    def count(self) -> int:
+        """How many payloads."""
+        return sum(self.kinds.values())
+
+
+class Maker(Protocol):
+    """Maps payloads where they are read."""
+
+    def take(self, payload: "Payload", offset: int, raw_hash: str, integrity: Integrity) -> bool:
+        """Map a payload, whose source offset is in bytes; False, and nothing is done, for one that is to go the ordinary way."""
+        ...
+
+    def made(self) -> Made | None:
+        """What was taken since it was last asked for; None for nothing."""
+        ...
 
 
 Item: TypeAlias = Parsed | Made | Rejected | Tally
@@ -162,7 +180,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def event_id(case: str, record: Record) -> str:
     """The identity of sink-contracts C5: 40 hex digits, the same on every run and every machine."""
-    text = "\0".join(("v1", case, record.host, *record.key))
+    return identity(case, record.host, record.key)
+
+
+def identity(case: str, host: str, key: tuple[str, ...]) -> str:
+    """The same, of a host's record with this natural key."""
+    text = "\0".join(("v1", case, host, *key))
     data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
     return sha256(data).hexdigest()[:40]
 

@@ -25,20 +25,15 @@ def usable(ticks: int | None) -> bool:
 def iso(ticks: int, digits: int = 7) -> str:
     """`YYYY-MM-DDTHH:MM:SS.fffffffZ`, truncated to `digits` (0 to 7) of a second."""
     minute, rest = divmod(ticks - UNIX_EPOCH, 60 * TICKS_PER_SECOND)
-    day, minute = divmod(minute, 1440)
-    text = f"{_day(day)}{_clock(minute)}{rest:09d}"
-    return f"{text[:19]}.{text[19 : 19 + digits]}Z" if digits else f"{text[:19]}Z"
+    second, rest = divmod(rest, TICKS_PER_SECOND)
+    text = f"{_minute(minute)}{second:02d}.{rest:07d}Z"
+    return text if digits == 7 else f"{text[: 20 + digits]}Z" if digits else f"{text[:19]}Z"
 
 
-@lru_cache(4096)
-def _day(days: int) -> str:
-    """`YYYY-MM-DDT`: strftime costs more than all the rest."""
-    return (_EPOCH + timedelta(days=days)).strftime("%Y-%m-%dT")
-
-
-@lru_cache(1440)
-def _clock(minutes: int) -> str:
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:"
+@lru_cache(8192)
+def _minute(minutes: int) -> str:
+    """`YYYY-MM-DDTHH:MM:`: strftime costs more than all the rest."""
+    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
 
 
 def unix_microseconds(ticks: int) -> int:

@@ -1,17 +1,18 @@
-"""What a process that reads a log maps itself, and what it leaves to who asked."""
+"""What is mapped where it is read, and what is left to go the ordinary way."""
 
 import io
-from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from exporter.cli.progress import Silent
 from exporter.formats.evtx import parse
-from exporter.job import make_mapper
-from exporter.made import made_by, start
-from exporter.records import Made, Parsed, Source
+from exporter.job import Job, make_mapper, run_job
+from exporter.made import EventMaker, made_by, start
+from exporter.records import Parsed, Source
 from exporter.sinks.targets import parse_target
-from exporter.synthetic.evtx import build_evtx
+from exporter.synthetic.evtx import build_evtx, write_evtx
 from tests.evtx_logs import events
 from tests.golden.inputs import THREAT
 
@@ -25,33 +26,87 @@ def parsed(**fields: object) -> Parsed:
     return item
 
 
-def maker(*targets: str) -> Callable[[Parsed], Made | None]:
-    given = made_by(make_mapper("C1", now=NOW).run, "incident", [parse_target(target) for target in targets])
+def maker(*targets: str) -> EventMaker:
+    given = made_by(make_mapper("C1", now=NOW), "incident", [parse_target(target) for target in targets])
     assert given is not None
-    return start(given("WS1").arguments, SOURCE, "evtx")
+    return start(given("WS1").arguments, SOURCE)
 
 
-def test_each_sink_gets_its_own_output() -> None:
-    made = maker("ecs:a.ndjson", "timesketch:a.jsonl", "l2tcsv:a.csv")(parsed())
+def taken(maker: EventMaker, item: Parsed) -> bool:
+    return maker.take(item.payload, item.offset, item.raw_hash, item.integrity)
+
+
+def test_each_sink_gets_its_own_outputs() -> None:
+    one = maker("ecs:a.ndjson", "timesketch:a.jsonl", "l2tcsv:a.csv")
+    assert taken(one, parsed())
+    assert taken(one, parsed())
+    made = one.made()
     assert made is not None
-    document, [(_, line)], [(_, cells)] = made.outputs
+    assert made.count == 2
+    documents, lines, rows = made.outputs
+    [document, _], [[(_, line)], _], [[(_, cells)], _] = documents, lines, rows
+    assert isinstance(document, bytes)
     assert msgspec.json.decode(document)["host"]["name"] == "WS1"
-    assert msgspec.json.decode(line)["event_id"].startswith(made.id)
+    assert msgspec.json.decode(line)["event_id"].startswith(msgspec.json.decode(document)["event"]["id"])
     assert cells.count(b",") == 16
 
 
-def test_what_an_incident_may_need_is_left_to_who_asked() -> None:
-    assert maker("ecs:a.ndjson")(parsed(event_id=1116, data=dict(THREAT))) is None
+def test_what_was_taken_is_given_once() -> None:
+    one = maker("ecs:a.ndjson")
+    assert taken(one, parsed())
+    assert one.made() is not None
+    assert one.made() is None
 
 
-def test_what_is_incomplete_or_cannot_be_mapped_is_left_to_who_can_tell_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = maker("timesketch:a.jsonl")
-    assert make(msgspec.structs.replace(parsed(), incomplete="cut off")) is None
-    assert make(parsed()) is not None
+def test_the_maker_of_this_process_makes_what_that_of_another_makes() -> None:
+    given = made_by(make_mapper("C1", now=NOW), "incident", [parse_target("ecs:a.ndjson")])
+    assert given is not None
+    here, there = given("WS1").here(SOURCE), start(given("WS1").arguments, SOURCE)
+    for one in (here, there):
+        item = parsed()
+        one.take(item.payload, item.offset, item.raw_hash, item.integrity)
+    assert here.made() == there.made()
+
+
+def test_what_an_incident_may_need_goes_the_ordinary_way() -> None:
+    assert not taken(maker("ecs:a.ndjson"), parsed(event_id=1116, data=dict(THREAT)))
+
+
+def test_an_event_without_a_usable_time_goes_the_ordinary_way() -> None:
+    item = parsed()
+    assert not taken(maker("ecs:a.ndjson"), msgspec.structs.replace(item, payload=msgspec.structs.replace(item.payload, created_at=None)))
+
+
+def test_what_cannot_be_mapped_goes_the_ordinary_way_for_all_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.sinks.timesketch_keys.MAXIMUM_KEYS", 0)
-    assert maker("timesketch:a.jsonl")(parsed()) is None
+    one = maker("ecs:a.ndjson", "timesketch:a.jsonl")
+    assert not taken(one, parsed())
+    assert one.made() is None
 
 
-def test_servers_have_their_documents_made_by_the_process_that_sends_them() -> None:
+def test_servers_have_their_documents_made_by_who_sends_them() -> None:
     targets = [parse_target("ecs:a.ndjson"), parse_target("elasticsearch:http://localhost:9200")]
-    assert made_by(make_mapper("C1", now=NOW).run, "incident", targets) is None
+    assert made_by(make_mapper("C1", now=NOW), "incident", targets) is None
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool) -> None:
+    log = tmp_path / "in" / "Microsoft-Windows-Windows Defender%4Operational.evtx"
+    log.parent.mkdir()
+    write_evtx(log, events(700))
+    if damaged:
+        data = bytearray(log.read_bytes())
+        data[70_000] ^= 64
+        log.write_bytes(data)
+    found = []
+    for way in ("made", "ordinary"):
+        folder = tmp_path / way
+        folder.mkdir()
+        if way == "ordinary":
+            monkeypatch.setattr(EventMaker, "take", lambda *_: False)
+        to = (f"ecs:{folder / 'ecs'}", f"timesketch:{folder / 'x.jsonl'}", f"l2tcsv:{folder / 'x.csv'}")
+        report = run_job(Job(evidence=(str(log.parent),), case="C1", to=to, reproducible=True), Silent())
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "dead-letters.ndjson"}
+        found.append((files, [(sink.name, sink.counts) for sink in report.sinks], report.files, report.hosts))
+    assert found[0] == found[1]
+    assert b"integrity_failed" in found[0][0]["ecs"] if damaged else found[0][0]["ecs"].count(b"\n") >= 700

@@ -1,13 +1,13 @@
 """Collectors: each finds one artifact's files and drives its format."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import msgspec
 
 from exporter.evidence import EvidenceFile
 from exporter.formats.time_zone import TracedZone
-from exporter.records import Item, Parsed
+from exporter.records import Item, Maker, Parsed, Source
 
 
 class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,20 +36,20 @@ class ReadingOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeBy(msgspec.Struct, frozen=True):
-    """What a process that reads a log maps its payloads by.
+    """What who reads a log maps its payloads by: for the source of its records, `here` gives the Maker of this process.
 
-    `start` names a function (`module:function`) that takes `arguments`, the source of the records and the collector's name, and gives one
-    from Parsed to Made, or to None for a payload that is to be mapped by who asked.
+    For another process `start` names a function (`module:function`) that gives one from `arguments` and the source.
     """
 
     start: str
     arguments: bytes
+    here: Callable[[Source], Maker]
 
 
 class Settings(ReadingOptions, frozen=True, kw_only=True):
     """How the files of one host are read: the user's options, and what the host's traces and MPLogs say of its local times.
 
-    `sessions` are as in `ClockHints`. With `made_by` a collector that has processes of its own may give Made in place of Parsed.
+    `sessions` are as in `ClockHints`. With `made_by` a collector may give Made in place of Parsed.
     """
 
     zones: tuple[TracedZone, ...] = ()

@@ -29,23 +29,28 @@ class EvtxCollector:
         """
         reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
         parallel = _with_jobs(settings, file)
+        maker = settings.made_by.here(source_of(file)) if settings.made_by is not None and not settings.cross_check else None
         with file.open() as stream:
             if not settings.carve:
-                yield from _salvaged(parse(stream, reading, parallel), file)
+                yield from _salvaged(parse(stream, reading, parallel, maker), file)
                 return
             from exporter.formats.evtx_carve import carve
 
             # streams of evidence go forward only: the magic is looked at and stays
             buffered = io.BufferedReader(stream)  # type: ignore[type-var]
             is_log = buffered.peek(len(FILE_MAGIC)).startswith(FILE_MAGIC)
-            yield from parse(buffered, reading, parallel) if is_log else carve(buffered, reading)
+            yield from parse(buffered, reading, parallel, maker) if is_log else carve(buffered, reading)
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`evtx`, channel, EventRecordID, SystemTime in microseconds, EventID: the same whichever engine rendered the record."""
-        event = parsed.payload
-        assert isinstance(event, WindowsEvent)
-        at = "" if event.created_at is None else str(unix_microseconds(event.created_at))
-        return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
+        assert isinstance(parsed.payload, WindowsEvent)
+        return event_key(parsed.payload)
+
+
+def event_key(event: WindowsEvent) -> tuple[str, ...]:
+    """The natural key of an event; see `EvtxCollector.key`."""
+    at = "" if event.created_at is None else str(unix_microseconds(event.created_at))
+    return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
 
 
 def _salvaged(items: Iterable[Item], file: EvidenceFile) -> Iterator[Item]:

@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ import msgspec
 from exporter.collectors import MadeBy
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import Chunk, Counts, ReadChunks, Reading, parse_chunk, read_in_order
-from exporter.records import UNVERIFIABLE, Integrity, Item, Made, Parsed, Rejected, Source, Tally
+from exporter.records import UNVERIFIABLE, Integrity, Item, Made, Maker, Parsed, Rejected, Source, Tally
 
 WORTH_BYTES = 32 << 20
 """Smaller logs are read before a process has started."""
@@ -27,10 +27,9 @@ _START_SECONDS = 60
 _READY = b"ready"
 _AGAIN = b""
 _MADE = "made"
-_NOWHERE = Source("", "")
 _Batch: TypeAlias = list[Chunk | Rejected]
-_Mapping: TypeAlias = tuple[MadeBy, Source]
-_Make: TypeAlias = Callable[[Parsed], Made | None]
+_Mapping: TypeAlias = tuple[str, bytes, Source]
+"""What `MadeBy` says of another process, and the source of the records."""
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -67,22 +66,28 @@ def _classes(base: type[WindowsEvent]) -> Iterator[type[WindowsEvent]]:
 _DECODERS = {one.kind: msgspec.msgpack.Decoder(one) for one in reversed(list(_classes(WindowsEvent)))}
 
 
-def with_jobs(jobs: int, size: int | None, made_by: MadeBy | None = None, source: Source = _NOWHERE) -> ReadChunks | None:
+def with_jobs(jobs: int, size: int | None, made_by: MadeBy | None = None, source: Source | None = None) -> ReadChunks | None:
     """How a log of this size (bytes) is read; None for one process. With `made_by` payloads come mapped, as records of `source`."""
     if jobs == 1 or size is None or size < WORTH_BYTES:
         return None
-    return partial(read_parallel, jobs=jobs, mapping=None if made_by is None else (made_by, source))
+    return partial(read_parallel, jobs=jobs, mapping=(made_by.start, made_by.arguments, source) if made_by and source else None)
 
 
 def read_parallel(
-    units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts, *, jobs: int, mapping: _Mapping | None = None
+    units: Iterable[Chunk | Rejected],
+    reading: Reading,
+    counts: Counts,
+    maker: Maker | None = None,
+    *,
+    jobs: int,
+    mapping: _Mapping | None = None,
 ) -> Iterator[Item]:
     """The same items as `read_in_order`, rendered by that many processes; by this one where none can be started."""
     workers: list[_Worker] = []
     try:
         workers += _started(jobs, reading, mapping)
         if not workers:
-            yield from read_in_order(units, reading, counts)
+            yield from read_in_order(units, reading, counts, maker)
             return
         batches = _batches(units)
         pending = deque((worker, batch) for worker, batch in zip(workers, batches, strict=False) if worker.send(batch))
@@ -93,7 +98,7 @@ def read_parallel(
             if following is not None:
                 worker.send(following)
                 pending.append((worker, following))
-            yield from _items(batch, answer, reading, counts)
+            yield from _items(batch, answer, reading, counts, maker)
     finally:
         for worker in workers:
             worker.close()
@@ -176,9 +181,9 @@ def _batches(units: Iterable[Chunk | Rejected]) -> Iterator[_Batch]:
         yield batch
 
 
-def _items(batch: _Batch, answer: bytes | None, reading: Reading, counts: Counts) -> Iterator[Item]:
+def _items(batch: _Batch, answer: bytes | None, reading: Reading, counts: Counts, maker: Maker | None) -> Iterator[Item]:
     if answer == _AGAIN:
-        yield from read_in_order(batch, reading, counts)
+        yield from read_in_order(batch, reading, counts, maker)
         return
     chunks = [unit for unit in batch if isinstance(unit, Chunk)]
     if answer is None:
@@ -207,36 +212,38 @@ def _unwired(wire: _Wire) -> Item:
     return Parsed(_DECODERS[wire.kind].decode(wire.body), wire.offset, wire.raw_hash, wire.integrity, number=wire.number)
 
 
-def _wired(item: Item, make: _Make | None) -> _Wire:
-    assert not isinstance(item, Tally | Made)
+def _wired(item: Item) -> _Wire:
+    assert not isinstance(item, Tally)
     if isinstance(item, Rejected):
         return _Wire("", msgspec.Raw(_encode(item)))
-    if make is not None and (made := make(item)) is not None:
-        return _Wire(_MADE, msgspec.Raw(_encode(made)))
+    if isinstance(item, Made):
+        return _Wire(_MADE, msgspec.Raw(_encode(item)))
     return _Wire(item.payload.kind, msgspec.Raw(_encode(item.payload)), item.offset, item.raw_hash, item.integrity, item.number)
 
 
 def serve(pipe: Connection, reading: Reading, mapping: _Mapping | None = None) -> None:
     """What a process does: reads ranges until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    make = None
+    maker = None
     if mapping is not None:
-        made_by, source = mapping
-        module, _, name = made_by.start.partition(":")
-        make = getattr(import_module(module), name)(made_by.arguments, source, "evtx")
+        start, arguments, source = mapping
+        module, _, name = start.partition(":")
+        maker = getattr(import_module(module), name)(arguments, source)
     try:
         pipe.send_bytes(_READY)
         while True:
-            pipe.send_bytes(answer_to(pipe.recv_bytes(), reading, make))
+            pipe.send_bytes(answer_to(pipe.recv_bytes(), reading, maker))
     except (EOFError, OSError):
         return
 
 
-def answer_to(request: bytes, reading: Reading, make: _Make | None = None) -> bytes:
+def answer_to(request: bytes, reading: Reading, maker: Maker | None = None) -> bytes:
     """The encoded items of the encoded chunks; nothing where a text or number has no encoding and our parent must read them itself."""
     counts = Counts()
     try:
-        chunks = [[_wired(item, make) for item in parse_chunk(chunk, reading, counts)] for chunk in _decode_chunks(request)]
+        chunks = [[_wired(item) for item in parse_chunk(chunk, reading, counts, maker)] for chunk in _decode_chunks(request)]
         return _encode(_Answer(counts.seen, dict(counts.unparsed), chunks))
     except (UnicodeEncodeError, OverflowError):
+        if maker is not None:
+            maker.made()
         return _AGAIN

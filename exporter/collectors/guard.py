@@ -73,9 +73,7 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
                 if item.incomplete is not None:
                     yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)
             elif isinstance(item, Made):
-                counts.emitted += 1
-                kinds[item.kind] = kinds.get(item.kind, 0) + 1
-                verdicts[item.verdict] = verdicts.get(item.verdict, 0) + 1
+                _made(counts, item)
                 yield item
             elif isinstance(item, Rejected):
                 counts.rejected += item.units
@@ -96,6 +94,14 @@ def source_of(file: EvidenceFile) -> Source:
     """Where the records of this file come from."""
     states = (file.snapshot,) if file.snapshot else None
     return Source(file.path, file.evidence, file.size, file.modified_at, file.volume, states)
+
+
+def _made(counts: FileCounts, made: Made) -> None:
+    counts.emitted += made.count
+    for name, found in (*made.kinds.items(),):
+        counts.kinds[name] = counts.kinds.get(name, 0) + found
+    for verdict, found in made.verdicts.items():
+        counts.verdicts[verdict] = counts.verdicts.get(verdict, 0) + found
 
 
 def _tally(counts: FileCounts, tally: Tally) -> None:

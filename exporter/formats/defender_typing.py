@@ -11,7 +11,8 @@ from typing import Any, get_type_hints
 from exporter.formats.defender_events import DefenderEvent, ThreatEvent, WindowsEvent
 from exporter.formats.defender_fields import CLASSES, COMMON, FIELDS, POSITIONS, THREAT
 from exporter.formats.defender_parts import ERROR_CODES, part_of, user_of
-from exporter.formats.evtx_normalize import NAMES, NUMBERS, Form, Values, guid
+from exporter.formats.evtx_form import NAMES, Form, Values
+from exporter.formats.evtx_normalize import NUMBERS, guid
 
 _GUIDS = frozenset(("scan_id", "rule_id"))
 

@@ -31,11 +31,12 @@ from exporter.formats.evtx_chunks import (
 )
 from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_filter import PROVIDER, PROVIDER_GUID, may_hold_defender, names_defender
-from exporter.formats.evtx_normalize import NAMES, Form, Normalizer, Values
+from exporter.formats.evtx_form import NAMES, Form, Values
+from exporter.formats.evtx_normalize import Normalizer
 from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import type_side_event
-from exporter.records import Integrity, Item, Parsed, Rejected, Tally, Verdict
+from exporter.records import Integrity, Item, Made, Maker, Parsed, Rejected, Tally, Verdict
 
 OTHER_PROVIDERS = "other providers"
 REMNANT, STALE_COUNT = "remnant", "stale_count"
@@ -99,11 +100,14 @@ class Counts(msgspec.Struct):
             self.leave(kind, units)
 
 
-ReadChunks: TypeAlias = Callable[[Iterable[Chunk | Rejected], Reading, Counts], Iterator[Item]]
+ReadChunks: TypeAlias = Callable[[Iterable[Chunk | Rejected], Reading, Counts, Maker | None], Iterator[Item]]
 
 
-def parse(stream: BinaryIO, reading: Reading = DEFAULT, read: ReadChunks | None = None) -> Iterator[Item]:
-    """The Defender records of a log and what of it could not be read, then the tally; `read` replaces `read_in_order`."""
+def parse(stream: BinaryIO, reading: Reading = DEFAULT, read: ReadChunks | None = None, maker: Maker | None = None) -> Iterator[Item]:
+    """The Defender records of a log and what of it could not be read, then the tally; `read` replaces `read_in_order`.
+
+    What `maker` takes comes as Made.
+    """
     counts = Counts()
     header = _read(stream, FILE_HEADER)
     first = _read(stream, CHUNK)
@@ -112,7 +116,7 @@ def parse(stream: BinaryIO, reading: Reading = DEFAULT, read: ReadChunks | None 
         counts.seen += 1
         yield Rejected(0, reason, header[:16].hex())
     if len(header) == FILE_HEADER and (header[:8] == FILE_MAGIC or is_chunk(first)):
-        yield from (read or read_in_order)(_units(stream, header, first, counts), reading, counts)
+        yield from (read or read_in_order)(_units(stream, header, first, counts), reading, counts, maker)
     yield Tally(counts.seen, dict(counts.unparsed))
 
 
@@ -124,13 +128,13 @@ def _header_damage(header: bytes, first: bytes) -> str | None:
     return "the file header is damaged: wrong magic" if is_chunk(first) else "not an EVTX file"
 
 
-def read_in_order(units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts) -> Iterator[Item]:
+def read_in_order(units: Iterable[Chunk | Rejected], reading: Reading, counts: Counts, maker: Maker | None = None) -> Iterator[Item]:
     """What is in these chunks, one after the other; losses among them are passed on."""
     for unit in units:
         if isinstance(unit, Rejected):
             yield unit
         else:
-            yield from parse_chunk(unit, reading, counts)
+            yield from parse_chunk(unit, reading, counts, maker)
 
 
 def _units(stream: BinaryIO, header: bytes, first: bytes, counts: Counts) -> Iterator[Chunk | Rejected]:
@@ -173,7 +177,7 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     return data
 
 
-def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts) -> Iterator[Item]:
+def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts, maker: Maker | None = None) -> Iterator[Item]:
     """The Defender records of one chunk and its losses, in the order of the file; adds to `counts`."""
     if not is_chunk(chunk.data):
         counts.seen += 1
@@ -182,7 +186,7 @@ def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts) -> Iterator[Item
         return
     found = walk(chunk.data)
     if found.sound is not False:
-        yield from _records(chunk, found, reading, counts)
+        yield from _records(chunk, found, reading, counts, maker)
         return
     own = Counts()
     items = list(_records(chunk, found, reading, own))
@@ -213,7 +217,7 @@ def _corrected(chunk: Chunk, found: Walk, reading: Reading) -> tuple[Counts, lis
     return own, [told, *(msgspec.structs.replace(item, integrity=_CORRECTED) if isinstance(item, Parsed) else item for item in items)]
 
 
-def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> Iterator[Item]:
+def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts, maker: Maker | None = None) -> Iterator[Item]:
     counts.seen += len(found.records) + len(found.gaps)
     for gap in found.gaps:
         reason = f"chunk {chunk.number}: {gap.size} bytes are not a record"
@@ -221,11 +225,12 @@ def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> Ite
     if reading.prefilter and not reading.all_events and not may_hold_defender(found):
         counts.leave(OTHER_PROVIDERS, len(found.records))
         return
-    one = _Reader(chunk, found, reading, counts)
+    one = _Reader(chunk, found, reading, counts, maker)
     others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else None
     for record, rendering in _paired(found, reading.engine):
         item = one.item(record, rendering)
         if item is not None:
+            yield from _made(maker)
             yield item
         if others is None:
             continue
@@ -233,6 +238,13 @@ def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> Ite
         for difference in differences(mine, others[record.offset], reading.engine):
             if item is not None or _is_defender(others[record.offset]):
                 yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
+    yield from _made(maker)
+
+
+def _made(maker: Maker | None) -> Iterator[Made]:
+    made = maker and maker.made()
+    if made:
+        yield made
 
 
 def _fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
@@ -285,7 +297,8 @@ def _unrendered(records: list[Walked], errors: deque[FormatError]) -> Iterator[t
 class _Reader:
     """Reads single records of one chunk."""
 
-    def __init__(self, chunk: Chunk, found: Walk, reading: Reading, counts: Counts) -> None:
+    def __init__(self, chunk: Chunk, found: Walk, reading: Reading, counts: Counts, maker: Maker | None) -> None:
+        self._maker = maker
         self.normalizer = Normalizer()
         self._chunk = chunk
         self._view = memoryview(chunk.data)
@@ -298,7 +311,7 @@ class _Reader:
         self._covered = found.covered
 
     def item(self, record: Walked, rendering: Rendering) -> Parsed | Rejected | None:
-        """What a record is to us; None, and counted, for one of no interest."""
+        """What a record is to us; None for one of no interest, which is counted, and for one that the maker takes."""
         start = record.offset
         end = start + record.size
         raw, offset, engine = self._view[start:end], self._chunk.offset + start, None
@@ -314,8 +327,10 @@ class _Reader:
                 return self._rejected(record, raw, str(error))
         integrity = self._inside if end <= self._covered else self._outside
         if values[_PROVIDER] == PROVIDER or values[_PROVIDER_GUID] == PROVIDER_GUID:
-            event = typed(values, form, engine, self._chunk.origin)
-            return Parsed(event, offset, sha256(raw).hexdigest(), integrity, 1, event.record_id)
+            event, digest = typed(values, form, engine, self._chunk.origin), sha256(raw).hexdigest()
+            if self._maker is not None and self._maker.take(event, offset, digest, integrity):
+                return None
+            return Parsed(event, offset, digest, integrity, 1, event.record_id)
         return self._other(values, engine, record, raw, integrity)
 
     def _read_again(self, record: Walked, refusal: FormatError) -> tuple[Values, Form]:

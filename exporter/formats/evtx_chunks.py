@@ -203,20 +203,31 @@ def _beyond(data: bytes, records: list[Walked]) -> None:
 
 def engine_file(found: Walk) -> bytes:
     """The chunk as a log of its own, its header and record frames patched so that an engine sees exactly the records of the walk."""
-    header = bytearray(FILE_HEADER)
-    struct.pack_into("<8sQQQIHHHH", header, 0, FILE_MAGIC, 0, 0, 1, 128, 1, 3, FILE_HEADER, 1)
-    struct.pack_into("<I", header, 124, zlib.crc32(header[:120]))
-    out = header + found.data.ljust(CHUNK, b"\0")
+    data = found.data
+    # `evtx` stops at the last id of the header, wherever that id stands; this one ends no sound log
+    last, end = _NO_ID.to_bytes(8, "little"), found.end.to_bytes(4, "little")
+    if found.header_sound and found.regular:
+        return b"".join((_ENGINE_HEADER, data[:32], last, data[40:48], end, data[52:], bytes(CHUNK - len(data))))
+    out = bytearray(_ENGINE_HEADER + data.ljust(CHUNK, b"\0"))
+    out[FILE_HEADER + 32 : FILE_HEADER + 40], out[FILE_HEADER + 48 : FILE_HEADER + 52] = last, end
     if not found.header_sound:
         struct.pack_into("<8s", out, FILE_HEADER, CHUNK_MAGIC)
         struct.pack_into("<I", out, FILE_HEADER + 40, 128)
         out[FILE_HEADER + 128 : FILE_HEADER + FIRST_RECORD] = bytes(FIRST_RECORD - 128)
-    # `evtx` stops at the last id of the header, wherever that id stands; this one ends no sound log
-    struct.pack_into("<Q", out, FILE_HEADER + 32, _NO_ID)
-    struct.pack_into("<I", out, FILE_HEADER + 48, found.end)
     if not found.regular:
         _repair_frames(out, found)
     return bytes(out)
+
+
+def _engine_header() -> bytes:
+    """The header of a log of one chunk."""
+    header = bytearray(FILE_HEADER)
+    struct.pack_into("<8sQQQIHHHH", header, 0, FILE_MAGIC, 0, 0, 1, 128, 1, 3, FILE_HEADER, 1)
+    struct.pack_into("<I", header, 124, zlib.crc32(header[:120]))
+    return bytes(header)
+
+
+_ENGINE_HEADER = _engine_header()
 
 
 def _repair_frames(out: bytearray, found: Walk) -> None:

@@ -5,13 +5,14 @@ our walk over python-evtx have texts, GUIDs in braces, seven or nine digits, rep
 """
 
 import json
-from collections.abc import Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from exporter import times
 from exporter.errors import FormatError
+from exporter.formats.evtx_form import NAMES, Form, Values, form_of
+from exporter.formats.evtx_quick import learn, quick
 from exporter.formats.known import Known
 
 _Attributes = TypeVar("_Attributes")
@@ -93,38 +94,11 @@ class _Any(msgspec.Struct):
 _decode_plain = msgspec.json.Decoder(_Plain, strict=False).decode
 
 
-Values: TypeAlias = tuple[Any, ...]
-"""What an event's System says and its `data`, in the order of `NAMES`."""
-NAMES = (
-    "event_id", "record_id", "channel", "provider_name", "provider_guid", "computer", "level", "opcode", "task", "version", "keywords",
-    "activity_id", "process_id", "thread_id", "user_sid", "created_at", "created_digits", "written_at", "data",
-)  # fmt: skip
-"""The first fields of `WindowsEvent`."""
-_Shape: TypeAlias = tuple[Any, ...]
-"""The names of an event's data and behind them its id."""
-
-
-class Form:
-    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them."""
-
-    __slots__ = ("build", "event_id", "names")
-
-    def __init__(self, event_id: int, names: tuple[str, ...]) -> None:
-        self.event_id = event_id
-        self.names = names
-        self.build: Callable[..., Any] | None = None
-
-
-_FORMS: dict[_Shape, Form] = {}
-_MOST_FORMS = 1024
-
-
 class Normalizer:
     """Normalizes the records of one chunk."""
 
     def __init__(self) -> None:
-        self._latest: dict[int | _Content, Form] = {}
-        self._forms: dict[_Shape, Form] = {}
+        self._forms: dict[tuple[int, tuple[str, ...]], Form] = {}
 
     def fields(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> dict[str, Any]:
         """What `read` gives, by name."""
@@ -136,6 +110,15 @@ class Normalizer:
         `header_id` and `header_time` (ticks) are those of the record's header. Times follow sink-contracts E2: six digits of SystemTime
         are completed from the header where the two agree; `written_at` is None where the header belongs to an exported log and lies.
         """
+        is_text = rendering.__class__ is str
+        if is_text and (found := quick(rendering, header_id, header_time)) is not None:  # type: ignore[arg-type]
+            return found
+        values, form = self._read(rendering, header_id, header_time)
+        if is_text:
+            learn(rendering, header_id, header_time, values, form)  # type: ignore[arg-type]
+        return values, form
+
+    def _read(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> tuple[Values, Form]:
         system, data, form = self._parts(rendering)
         record_id = system.event_record_id
         if record_id is None:
@@ -161,29 +144,18 @@ class Normalizer:
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return _any_parts(_load(rendering))
         system, data = event.system, event.data or {}
-        event_id, names = system.event_id, tuple(data)
-        # most records are of the form that their id had before: names that are the same objects are quicker compared than hashed
-        form = self._latest.get(event_id)
-        if form is not None and form.names == names:
-            return system, data, form
-        form = self._forms.get((*names, event_id))
+        shape = _number_of(system.event_id), (*data,)
+        form = self._forms.get(shape)
         # a decoder keeps the last of two Data elements of one name; records of one form are alike in a chunk, so one is counted
         if form is None and data and rendering.count('":', rendering.find('"EventData":')) != len(data) + 1:
             return _any_parts(_load(rendering))
         if form is None:
-            self._forms[(*names, event_id)] = form = _form((*names, event_id))
-        self._latest[event_id] = form
+            form = self._forms[shape] = form_of(*shape)
         return system, data, form
 
 
-def _form(shape: _Shape) -> Form:
-    form = _FORMS.get(shape)
-    if form is None:
-        if len(_FORMS) >= _MOST_FORMS:
-            _FORMS.clear()
-        event_id = shape[-1]
-        form = _FORMS[shape] = Form(event_id.text if isinstance(event_id, _Content) else event_id, shape[:-1])
-    return form
+def _number_of(event_id: int | _Content) -> int:
+    return event_id.text if isinstance(event_id, _Content) else event_id
 
 
 def _load(text: str) -> Any:
@@ -214,7 +186,7 @@ def _any_parts(rendering: Any) -> tuple[_System, dict[str, str], Form]:
     data = _Data()
     for part in (event.event_data, event.user_data, event.binary_data, event.error_data):
         data.add("Data", part)
-    return event.system, data.values, _form((*data.values, event.system.event_id))
+    return event.system, data.values, form_of(_number_of(event.system.event_id), (*data.values,))
 
 
 class _Data:
@@ -310,9 +282,6 @@ _CLOCKS = Known(lambda text: times.from_iso(f"1970-01-01T{text}00Z")[0] - times.
 def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
     if not text:
         return None, 7
-    # what nearly every record has: six digits that agree with the header, of which the text is needed later anyway
-    if text[26:] == "Z" and times.usable(header_time) and times.iso(header_time, 7).startswith(text[:26]):
-        return header_time, 7
     try:
         ticks, known = iso_ticks(text)
     except (ValueError, OverflowError):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from exporter.errors import FormatError
 from exporter.formats.evtx_chunks import Walk, Walked, engine_file
 from exporter.formats.evtx_engine import ENGINES
-from exporter.formats.evtx_normalize import Form, Normalizer, Values
+from exporter.formats.evtx_form import Form, Values
+from exporter.formats.evtx_normalize import Normalizer
 
 if TYPE_CHECKING:
     from exporter.formats.evtx_python import Records

@@ -12,7 +12,7 @@ from exporter.mapping.formatter import Formatter, compile_formatter
 from exporter.mapping.references import Moment, Run
 from exporter.mapping.rows import RowMaker
 from exporter.mapping.schema import DIGITS, MappingSet, RecordMapping, Rule, Time
-from exporter.records import Messages, Payload, Record, Row, Verdict, event_id
+from exporter.records import Integrity, Messages, Payload, Record, Row, Verdict, event_id
 from exporter.times import UNIX_EPOCH, USABLE_END, iso, usable
 
 _FAILED = Verdict.FAILED
@@ -103,7 +103,7 @@ class MappedRecord:
 
     def _find_moment(self) -> Moment:
         payload, record = self.record.payload, self.record
-        tags = _tags(record)
+        tags = tags_of(record.integrity, record.incomplete)
         for attribute, digits, digits_attribute in self._kind.times:
             ticks = getattr(payload, attribute)
             if ticks is not None and UNIX_EPOCH <= ticks < USABLE_END:
@@ -130,9 +130,10 @@ def _digits(time: Time) -> tuple[int, str | None]:
     return (DIGITS[time.digits], None) if time.digits in DIGITS else (7, time.digits)
 
 
-def _tags(record: Record) -> tuple[str, ...]:
-    failed = record.integrity.verdict is _FAILED
-    if not failed and not record.incomplete:
+def tags_of(integrity: Integrity, incomplete: str | None) -> tuple[str, ...]:
+    """What is to be seen at once of a record that was damaged or could not be read whole."""
+    failed = integrity.verdict is _FAILED
+    if not failed and not incomplete:
         return ()
     tags = ("integrity_failed",) if failed else ()
-    return (*tags, "incomplete") if record.incomplete else tags
+    return (*tags, "incomplete") if incomplete else tags

@@ -22,7 +22,7 @@ _WRITTEN = Outcome.WRITTEN
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """The fate of one record at one sink; timeline sinks may write `rows` lines for it.
+    """The fate of one record at one sink, or of several that share it; timeline sinks may write `rows` lines for it.
 
     A server's refusal brings what the dead letter needs (E23): `status`, `error_type`, `index`, and the `document` that was sent.
     """
@@ -36,6 +36,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     error_type: str = ""
     index: str = ""
+    records: int = 1
 
 
 class Counts(msgspec.Struct):
@@ -52,10 +53,10 @@ class Counts(msgspec.Struct):
     def add(self, result: Result) -> None:
         """Count one result."""
         if result.outcome is _WRITTEN:
-            self.written += 1
+            self.written += result.records
             self.rows += result.rows
         else:
-            setattr(self, result.outcome.value, getattr(self, result.outcome.value) + 1)
+            setattr(self, result.outcome.value, getattr(self, result.outcome.value) + result.records)
 
     @property
     def open(self) -> int:

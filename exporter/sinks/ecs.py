@@ -1,8 +1,9 @@
 """ECS documents as NDJSON, one per record, in the order in which they come."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from exporter import records
 from exporter.errors import SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
@@ -49,6 +50,16 @@ class EcsSink:
         if self._size >= _BATCH_BYTES:
             self._send()
         return (Result(position, event.id, _WRITTEN),)
+
+    def take(self, outputs: Sequence[records.Output], position: int) -> Iterable[Result]:
+        """Take documents that were made elsewhere."""
+        self._position = position
+        for document in cast(Sequence[bytes], outputs):
+            self._batch.append(document[: -len(END)])
+            self._size += len(document)
+            if self._size >= _BATCH_BYTES:
+                self._send()
+        return (Result(position, "", _WRITTEN, "", len(outputs), records=len(outputs)),)
 
     def merge(self, saved: Sequence[Saved]) -> None:
         """Append documents that processes of a batch have saved. Raises SinkUnavailable."""

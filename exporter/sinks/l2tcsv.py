@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.errors import ConfigurationError
-from exporter.records import Mapped, Messages, Row
+from exporter.records import Mapped, Messages, Output, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import output_for
 from exporter.sinks.runs import Saved
@@ -106,6 +106,10 @@ class L2tcsvSink:
     def write(self, event: Mapped, position: int) -> Iterable[Result]:
         """Take the rows of one record."""
         return self._timeline.write(event, position)
+
+    def take(self, outputs: Sequence[Output], position: int) -> Iterable[Result]:
+        """Take lines that were made elsewhere."""
+        return self._timeline.take(outputs, position)
 
     def merge(self, saved: Sequence[Saved]) -> None:
         """Take rows that processes of a batch have saved, in place of records."""

@@ -44,6 +44,10 @@ class TimelinePart:
         """Take the rows of one record."""
         return self._timeline.write(event, position)
 
+    def take(self, outputs: Sequence[Output], position: int) -> Iterable[Result]:
+        """Take lines that were made elsewhere."""
+        return self._timeline.take(outputs, position)
+
     def flush(self) -> Iterable[Result]:
         """Nothing to send: the order is known only at the end."""
         return ()

@@ -1,12 +1,11 @@
 """What the timeline sinks have in common: one line per row, sorted with bounded memory, written when all are known."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
-from exporter.records import Mapped, Messages, Row
+from exporter.records import Lines, Mapped, Messages, Output, Row
 from exporter.sinks import Outcome, Result
-from exporter.sinks.made import MadeEvent
 from exporter.sinks.runs import MEMORY_BYTES, SortedRuns
 from exporter.sinks.targets import SinkSettings
 
@@ -34,7 +33,7 @@ class Timeline:
         """Take the rows of one record, all or none."""
         self.position = position
         try:
-            lines = event.lines() if isinstance(event, MadeEvent) else [self._encode(row) for row in event.rows(self._messages)]
+            lines = [self._encode(row) for row in event.rows(self._messages)]
         except RowRefused as error:
             return (Result(position, event.id, Outcome.DEAD, str(error), 0),)
         if not lines:
@@ -42,6 +41,19 @@ class Timeline:
         for key, line in lines:
             self.runs.add(key, line)
         return (Result(position, event.id, Outcome.WRITTEN, "", len(lines)),)
+
+    def take(self, outputs: Sequence[Output], position: int) -> Iterable[Result]:
+        """Take the lines that were made of as many records."""
+        self.position = position
+        rows = empty = 0
+        for lines in cast(Sequence[Lines], outputs):
+            for key, line in lines:
+                self.runs.add(key, line)
+            rows += len(lines)
+            empty += not lines
+        if empty:
+            yield Result(position, "", Outcome.SKIPPED, "no usable time", 0, records=empty)
+        yield Result(position, "", Outcome.WRITTEN, "", rows, records=len(outputs) - empty)
 
 
 def _folder(target: str) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import orjson
 
 from exporter.errors import ConfigurationError
-from exporter.records import Common, Mapped, Row
+from exporter.records import Common, Mapped, Output, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import PartFile, output_for, refuse_existing
 from exporter.sinks.runs import Saved
@@ -59,6 +59,10 @@ class TimesketchSink:
     def write(self, event: Mapped, position: int) -> Iterable[Result]:
         """Take the rows of one record."""
         return self._timeline.write(event, position)
+
+    def take(self, outputs: Sequence[Output], position: int) -> Iterable[Result]:
+        """Take lines that were made elsewhere."""
+        return self._timeline.take(outputs, position)
 
     def merge(self, saved: Sequence[Saved]) -> None:
         """Take rows that processes of a batch have saved, in place of records."""

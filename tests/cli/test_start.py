@@ -19,7 +19,7 @@ SPARED = frozenset(
     {
         *("multiprocessing", "sqlite3", "tomllib", "csv", "Crypto", "Evtx", "elasticsearch", "urllib3", "rich"),
         *("exporter.collectors.evtx_workers", "exporter.evidence.images.tree", "exporter.formats.etl", "exporter.formats.mplog_reader"),
-        *("exporter.ledger", "exporter.state.lock", "exporter.sinks.l2tcsv", "exporter.sinks.timesketch", "exporter.made"),
+        *("exporter.ledger", "exporter.state.lock", "exporter.sinks.l2tcsv", "exporter.sinks.timesketch"),
     }
 )
 

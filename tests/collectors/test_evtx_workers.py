@@ -93,7 +93,7 @@ def test_what_has_no_encoding_is_read_by_the_parent() -> None:
     assert answer == b""
     first, second = Counts(), Counts()
     wanted = list(read_in_order([chunk], reading, first))
-    assert list(evtx_workers._items([chunk], answer, reading, second)) == wanted
+    assert list(evtx_workers._items([chunk], answer, reading, second, None)) == wanted
     assert "\ud800" in wanted[0].payload.data["New Value"]
     assert first == second
 

@@ -1,0 +1,37 @@
+"""What reading an event gives: its values in one order, and the form that tells what its Data are."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Values: TypeAlias = tuple[Any, ...]
+"""What an event's System says and its `data`, in the order of `NAMES`."""
+NAMES = (
+    "event_id", "record_id", "channel", "provider_name", "provider_guid", "computer", "level", "opcode", "task", "version", "keywords",
+    "activity_id", "process_id", "thread_id", "user_sid", "created_at", "created_digits", "written_at", "data",
+)  # fmt: skip
+"""The first fields of `WindowsEvent`."""
+
+
+class Form:
+    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them."""
+
+    __slots__ = ("build", "event_id", "names")
+
+    def __init__(self, event_id: int, names: tuple[str, ...]) -> None:
+        self.event_id = event_id
+        self.names = names
+        self.build: Callable[..., Any] | None = None
+
+
+_FORMS: dict[tuple[int, tuple[str, ...]], Form] = {}
+_MOST = 1024
+
+
+def form_of(event_id: int, names: tuple[str, ...]) -> Form:
+    """The one form of events with this id and these names."""
+    form = _FORMS.get((event_id, names))
+    if form is None:
+        if len(_FORMS) >= _MOST:
+            _FORMS.clear()
+        form = _FORMS[event_id, names] = Form(event_id, names)
+    return form

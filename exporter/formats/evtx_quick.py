@@ -1,0 +1,110 @@
+"""Renderings read by what is known of the texts around that which differs from record to record.
+
+`evtx` writes every record in one order:
+
+    HEAD"SystemTime":"TIME"}},"EventRecordID":ID,"Correlation":THREAD,"Channel":TAIL,"EventData":DATA}}
+
+HEAD is the same text in all records of one event id, TAIL in all of a log, and a thread writes many records. So a record whose three texts
+are known, whose TIME and ID are those of its header, and whose DATA are texts under different names, needs but its DATA decoded. Every
+other one is read in full, by `evtx_normalize`; from such a reading is learned what the texts say.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from exporter.formats.evtx_form import Form, Values, form_of
+from exporter.times import UNIX_EPOCH, USABLE_END, iso
+
+_TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
+_APART = tuple(f'"{name}":' for name in ("SystemTime", "EventRecordID", "Correlation", "Execution", "EventData"))
+"""What must stand nowhere else for the texts around to say nothing of it."""
+_MOST = 1024
+_LONGEST = 4096
+_Thread: TypeAlias = tuple[str | None, int | None, int | None]
+_decode_data = msgspec.json.Decoder(dict[str, str]).decode
+_decode_thread = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _Common:
+    """What the records with one HEAD and TAIL have in common; `forms` are those that were met, `latest` is the last of them."""
+
+    __slots__ = ("event_id", "forms", "latest", "system", "user")
+
+    def __init__(self, values: Values, form: Form) -> None:
+        self.event_id = form.event_id
+        self.system = values[2:11]
+        self.user = values[14]
+        self.latest = form
+        self.forms = {form.names: form}
+
+    def form(self, names: tuple[str, ...]) -> Form:
+        found = self.forms.get(names)
+        if found is None:
+            if len(self.forms) >= _MOST:
+                self.forms.clear()
+            found = self.forms[names] = form_of(self.event_id, names)
+        self.latest = found
+        return found
+
+
+_COMMON: dict[tuple[str, str], _Common] = {}
+_THREADS: dict[str, _Thread] = {}
+
+
+def quick(text: str, header_id: int, header_time: int) -> tuple[Values, Form] | None:
+    """What `Normalizer.read` gives; None where the text has to be read in full."""
+    head, _, rest = text.partition(_TIME)
+    time, _, rest = rest.partition(_ID)
+    number, _, rest = rest.partition(_THREAD)
+    thread, _, rest = rest.partition(_TAIL)
+    tail, _, data_text = rest.partition(_DATA)
+    common, written_by = _COMMON.get((head, tail)), _THREADS.get(thread)
+    if common is None or written_by is None or number != str(header_id) or not UNIX_EPOCH <= header_time < USABLE_END:
+        return None
+    if time[26:] != "Z" or not iso(header_time, 7).startswith(time[:26]):
+        return None
+    try:
+        data = _decode_data(data_text[:-2])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    names = (*data,)
+    # of two Data elements of one name a decoder keeps the last
+    if data_text.count('":"') != len(names) or data_text[-2:] != "}}":
+        return None
+    form = common.latest
+    if form.names != names:
+        form = common.form(names)
+    return (form.event_id, header_id, *common.system, *written_by, common.user, header_time, 7, header_time, data), form
+
+
+def learn(text: str, header_id: int, header_time: int, values: Values, form: Form) -> None:
+    """Note what the texts around a record say, which was read in full."""
+    head, _, rest = text.partition(_TIME)
+    _, _, rest = rest.partition(_ID)
+    thread, _, rest = rest.partition(_THREAD)[2].partition(_TAIL)
+    tail, _, data = rest.partition(_DATA)
+    if len(head) + len(thread) + len(tail) > _LONGEST or any(name in tail or name in head for name in _APART):
+        return
+    if values[1] != header_id or values[15:18] != (header_time, 7, header_time) or not _is_thread(thread) or not _is_data(data, values):
+        return
+    for known in (_COMMON, _THREADS):
+        if len(known) >= _MOST:
+            known.clear()
+    _COMMON[head, tail] = _Common(values, form)
+    _THREADS[thread] = values[11:14]
+
+
+def _is_data(text: str, values: Values) -> bool:
+    try:
+        return bool(_decode_data(text[:-2]) == values[18])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return False
+
+
+def _is_thread(text: str) -> bool:
+    """True where nothing but Correlation and Execution is between the record's number and its channel."""
+    try:
+        return list(_decode_thread(f'{{"Correlation":{text}}}')) == ["Correlation", "Execution"]
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return False
