@@ -67,6 +67,7 @@ class Ntfs:
         for end in range(1, len(path) + 1):
             with reading(f"folder `{'/'.join(path[:end])}`"):
                 entry = self._volume.get_file_entry_by_path("\\" + "\\".join(path[:end]))
+                _check_there(entry)
                 if entry is None or _is_link(entry) or not _is_folder(entry, entry.attributes):
                     return None
                 reference = entry.file_reference
@@ -77,12 +78,13 @@ class Ntfs:
         """What is in a folder, without the file system's own files; each that cannot be read as Rejected."""
         with reading("folder"):
             folder = self._volume.get_file_entry(reference & _INDEX)
+            _check_there(folder)
             number = folder.number_of_sub_file_entries
         for index in range(number):
             try:
                 with reading(f"entry {index + 1} of {number} in this folder"):
                     entry = folder.get_sub_file_entry(index)
-                    if entry.file_reference & _INDEX >= _FIRST_OF_USERS:
+                    if not _is_of_system(entry):
                         yield from _told(entry, folder.file_reference)
             except EvidenceError as error:
                 yield Rejected(None, error.reason)
@@ -93,6 +95,7 @@ class Ntfs:
             raise EvidenceError("encrypted by Windows (EFS): not read")
         with reading("the file cannot be opened"):
             there = self._volume.get_file_entry(entry.reference & _INDEX)
+            _check_there(there)
             if there.file_reference != entry.reference:
                 raise EvidenceError("its entry in the MFT belongs to another file")
             if not stream and _is_hollow(there):
@@ -128,6 +131,9 @@ class Ntfs:
 
 def _told(entry: Any, folder: int) -> Iterator[Entry | Rejected]:
     """An entry, and a loss of no unit where folder and file say differently what it is called: NTFS has no other check of a name."""
+    if _is_lost(entry):
+        yield _lost(entry)
+        return
     attributes = list(entry.attributes)
     names = [one for one in attributes if one.attribute_type == _FILE_NAME]
     elsewhere = any(one.attribute_type == _ATTRIBUTE_LIST for one in attributes)
@@ -135,6 +141,27 @@ def _told(entry: Any, folder: int) -> Iterator[Entry | Rejected]:
         own = ", ".join(f"`{one.name}`" for one in names) or "nothing"
         yield Rejected(None, f"the folder calls an entry `{entry.name}`, the entry itself says {own}: one of them is damaged", units=0)
     yield _entry(entry, _is_folder(entry, names))
+
+
+def _is_of_system(entry: Any) -> bool:
+    """Whether it is one of the file system's own files, as which a damaged number makes no other pass."""
+    return bool(entry.get_i30_file_reference() & _INDEX < _FIRST_OF_USERS and entry.name.startswith(("$", ".")))
+
+
+def _is_lost(entry: Any) -> bool:
+    """Whether its entry in the MFT is none: libfsntfs gives an empty one, or that of the MFT itself."""
+    return bool(entry.file_reference & _INDEX == 0)
+
+
+def _check_there(entry: Any) -> None:
+    if entry is not None and _is_lost(entry):
+        raise EvidenceError("its entry in the MFT is empty or damaged")
+
+
+def _lost(entry: Any) -> Entry:
+    """What the folder says of a file or folder whose entry in the MFT is none: reading it tells that."""
+    is_folder = bool(entry.get_i30_file_attribute_flags() & _FOLDER)
+    return Entry(entry.name, entry.get_i30_file_reference(), is_folder, 0, 0, entry.get_i30_modification_time_as_integer(), 0, 0)
 
 
 def _entry(entry: Any, is_folder: bool) -> Entry:

@@ -132,3 +132,45 @@ def test_a_folder_that_has_lost_its_list_of_entries_is_a_loss(image_tool, tmp_pa
     assert [(loss.reason, loss.units) for loss in losses] == [("`Support` is a folder without a list of what is in it: damaged", 1)]
     with opened(tmp_path / "v.ntfs") as ntfs, pytest.raises(EvidenceError, match="without a list"):
         ntfs.folder(("Support",))
+
+
+def entry_of(content: bytes, name: str) -> int:
+    """Where the file's own entry in the MFT lies, which comes after that of the folder that names it."""
+    entries = [at for at in range(0, len(content), 1024) if content.startswith(b"FILE", at)]
+    return next(at for at in reversed(entries) if name.encode("utf-16-le") in content[at : at + 1024])
+
+
+@pytest.mark.parametrize(
+    ("lost", "loss"),
+    [("MPLog-1.log", ("volume/Support/MPLog-1.log", "collect")), ("Support", ("v.ntfs/volume/Support", "evidence"))],
+)
+def test_what_a_folder_lists_and_the_mft_has_lost_is_a_loss(lost, loss, image_tool, tmp_path):
+    files = {"Support/MPLog-1.log": b"x", "Support/other.txt": b"y"}
+    image_tool("make_image", write_tree(tmp_path / "tree", files), tmp_path / "v.ntfs", "--table", "none")
+    content = bytearray((tmp_path / "v.ntfs").read_bytes())
+    for name in (lost, "other.txt"):
+        content[entry_of(content, name) + 2] ^= 1
+    (tmp_path / "v.ntfs").write_bytes(content)
+    run = export(tmp_path / "v.ntfs", tmp_path / "out", sinks=["ecs"])
+    assert run.report.damaged
+    assert [(letter["source"], letter["stage"]) for letter in run.letters] == [loss]
+    assert run.letters[0]["error_reason"] == "its entry in the MFT is empty or damaged"
+
+
+def test_a_folder_that_is_looked_up_and_the_mft_has_lost_is_a_loss(volume, tmp_path):
+    content = bytearray(volume.read_bytes())
+    content[entry_of(content, "MPLog-1.log") + 2] ^= 1
+    (tmp_path / "v.ntfs").write_bytes(content)
+    with opened(tmp_path / "v.ntfs") as ntfs, pytest.raises(EvidenceError, match="empty or damaged"):
+        ntfs.folder(("MPLog-1.log",))
+
+
+def test_a_file_whose_number_is_that_of_a_file_of_the_system_is_a_loss(volume, tmp_path):
+    content = bytearray(volume.read_bytes())
+    own = entry_of(content, "MPLog-0.log")
+    number = int.from_bytes(content[own + 44 : own + 48], "little")
+    listed = content.rfind(number.to_bytes(6, "little") + b"\1\0", 0, content.rfind("MPLog-0.log".encode("utf-16-le")))
+    content[listed : listed + 8] = (4).to_bytes(6, "little") + b"\4\0"
+    (tmp_path / "v.ntfs").write_bytes(content)
+    losses = read(tmp_path / "v.ntfs")[1]
+    assert [loss.reason.partition(",")[0] for loss in losses] == ["the folder calls an entry `MPLog-0.log`"]
