@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
+from exporter.evidence.images import Image
 from exporter.report.run import HostReport, RunReport, SinkReport
 from exporter.text import printable
 
 _SHOWN = 25
+_COMPARED = {
+    "not asked for": "its stored hash was not compared (--verify-image does)",
+    "matches": "its stored hash matches",
+    "differs": "its stored hash DIFFERS",
+    "cannot be read to its end": "its stored hash could NOT be compared",
+}
 
 
 def summary(report: RunReport) -> str:
@@ -20,6 +27,9 @@ def _lines(report: RunReport) -> Iterator[str]:
     yield f"Case {report.case}: {len(report.hosts)} host(s), {len(report.files)} evidence file(s)"
     if report.delivered_before:
         yield f"Delivered by the run before: {', '.join(report.delivered_before)}"
+    yield from (line for image in report.images[:_SHOWN] for line in _image(image))
+    if len(report.images) > _SHOWN:
+        yield f"… and {len(report.images) - _SHOWN} more image(s)"
     for host in report.hosts:
         yield ""
         yield from _host(host)
@@ -28,6 +38,20 @@ def _lines(report: RunReport) -> Iterator[str]:
     yield ""
     yield from sink_lines(report.sinks)
     yield from _losses(report)
+
+
+def _image(image: Image) -> Iterator[str]:
+    """What its hash vouches for, and which states and volumes of it were not read."""
+    verdict = _COMPARED.get(image.verification, image.verification) if image.stored_hash else "no hash is stored in it"
+    yield f"Image {image.name} ({image.container}): {verdict}"
+    for volume in image.volumes:
+        if volume.encryption is not None and (volume.partial or volume.file_system == "bitlocker"):
+            verdict = "NOT READ" if volume.file_system == "bitlocker" else "read, but NOT vouched for"
+            yield f"  {volume.name}: BitLocker ({volume.encryption}), {verdict}"
+        unread = [snapshot.label for snapshot in volume.snapshots if not snapshot.read]
+        if unread:
+            among = unread[0] if len(unread) == 1 else f"{unread[0]} to {unread[-1]}"
+            yield f"  {volume.name}: {len(unread)} shadow copy(s) not read: {among} (--vss all does)"
 
 
 def _host(host: HostReport) -> Iterator[str]:
