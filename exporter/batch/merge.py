@@ -1,6 +1,7 @@
 """The end of a batch: what the hosts have left, in the order of the plan, becomes the outputs."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,23 +50,43 @@ def count(hosts: Hosts, report: BatchReport) -> None:
 
 
 def merge(store: Store, hosts: Hosts, outputs: Sequence[Output], report: BatchReport) -> None:
-    """Fill the sinks and close them. Raises SinkError, and then the caller aborts what is open."""
+    """Fill the sinks and close them. Raises SinkError, and then nothing is open any more.
+
+    Files are filled at once, each by a thread: most of that is waiting for the disk. Servers come first: a file that is there says that
+    the batch is delivered.
+    """
     for output in outputs:
-        assert isinstance(output.sink, Merging)
-        saved = list(_saved(store, hosts, output.number))
-        rows = output.report.counts.rows
-        if output.sink.name != "ecs" and sum(part.lines for part in saved) != rows:
-            report.unbalanced.append(
-                f"sink {output.report.name}: {rows} line(s) were written, {sum(part.lines for part in saved)} are there"
-            )
-        output.sink.merge(saved)
-        for _ in output.sink.flush():
-            pass
-        if not getattr(output.sink, "sent", True):
-            counts = output.report.counts
-            counts.duplicate, counts.written = counts.duplicate + counts.written, 0
-    for output in outputs:
-        output.report.written = output.sink.close()
+        if output.report.server:
+            _fill(store, hosts, output, report)
+    with ThreadPoolExecutor(max(1, len(outputs))) as threads:
+        filled = [threads.submit(_complete, store, hosts, output, report) for output in outputs]
+        try:
+            wait(filled, return_when=FIRST_EXCEPTION)
+            for future in sorted(filled, key=lambda future: not future.done()):
+                future.result()
+        except BaseException:
+            for output in outputs:
+                output.sink.abort()  # its thread finds it closed
+            raise
+
+
+def _complete(store: Store, hosts: Hosts, output: Output, report: BatchReport) -> None:
+    if not output.report.server:
+        _fill(store, hosts, output, report)
+    output.report.written = output.sink.close()
+
+
+def _fill(store: Store, hosts: Hosts, output: Output, report: BatchReport) -> None:
+    assert isinstance(output.sink, Merging)
+    counts, saved = output.report.counts, list(_saved(store, hosts, output.number))
+    lines = sum(part.lines for part in saved)
+    if output.sink.name != "ecs" and lines != counts.rows:
+        report.unbalanced.append(f"sink {output.report.name}: {counts.rows} line(s) were written, {lines} are there")
+    output.sink.merge(saved)
+    for _ in output.sink.flush():
+        pass
+    if not getattr(output.sink, "sent", True):
+        counts.duplicate, counts.written = counts.duplicate + counts.written, 0
 
 
 def _saved(store: Store, hosts: Hosts, number: int) -> Iterator[Saved]:
