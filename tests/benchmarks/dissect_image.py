@@ -1,7 +1,7 @@
 """Defender's plugin of dissect.target over a disk image, to JSON lines: run by the Python of that peer's own environment.
 
-Everything that it reads of files: event log, quarantine, MPLog. Its plugin is set up by hand, as no synthetic drive has a registry; that
-also spares it to find out which system the image holds.
+Everything that it reads of files: event log, quarantine, MPLog; with `all` its plugin for event logs reads every one of them, as we do.
+Its plugins are set up by hand, as no synthetic drive has a registry; that also spares it to find out which system the image holds.
 """
 
 import sys
@@ -26,10 +26,11 @@ plain = target.fs.path
 # a path whose last name comes from NTFS cannot be made a path again: its names are no plain text
 target.fs.path = lambda *parts: plain(*map(str, parts))
 plugin = defender.MicrosoftDefenderPlugin(target)
+logs = target.evtx(logs_dir=defender.DEFENDER_LOG_DIR, log_file_glob="*.evtx") if sys.argv[3:] == ["all"] else plugin.evtx()
 with RecordWriter(f"jsonfile://{sys.argv[2]}") as writer:
-    for name in ("evtx", "quarantine", "mplog"):
+    for records in (logs, plugin.quarantine(), plugin.mplog()):
         count = 0
-        for record in getattr(plugin, name)():
+        for record in records:
             writer.write(record)
             count += 1
-        assert count, f"nothing was read of {name}"
+        assert count, "nothing was read"

@@ -256,9 +256,10 @@ def disk_image(folder: Path) -> list[Job]:
     image = images.make(folder)
     if image is None:
         return []
-    script = str(Path(__file__).with_name("dissect_image.py"))
+    dissect = (PEERS / "dissect" / "bin" / "python", Path(__file__).with_name("dissect_image.py"), image, folder / "dissect.jsonl")
     commands = {
-        "dissect.target": (PEERS / "dissect" / "bin" / "python", script, image, folder / "dissect.jsonl"),
+        "dissect.target, same logs": (*dissect, "all"),
+        "dissect.target, Defender's log": dissect,
         "log2timeline": (PEERS / "plaso" / "bin" / "python", "-c", images.LOG2TIMELINE, image, folder / "files.plaso"),
     }
     peers = {
