@@ -267,7 +267,8 @@ def _merged(runs: Iterable[Iterator[_Block]]) -> Iterator[_Block]:
     """Sorted blocks one after the other.
 
     Of every run as much is taken as lies below the end of the block that ends first, and sorted: that is quicker than one line at a time,
-    as `heapq.merge` does it, and blocks that meet no other are passed on as they are.
+    as `heapq.merge` does it, and blocks that meet no other are passed on as they are. Blocks do not grow by being merged: of every run that
+    is merged later one is in memory.
     """
     heads = [_Head(block, run) for run in runs if (block := next(run, None))]
     while heads:
@@ -277,5 +278,5 @@ def _merged(runs: Iterable[Iterator[_Block]]) -> Iterator[_Block]:
             meeting[0].start = len(meeting[0].block)
             yield meeting[0].block
         else:
-            yield _block(sorted(chain.from_iterable(head.below(bound) for head in meeting)))
+            yield from _blocks(sorted(chain.from_iterable(head.below(bound) for head in meeting)))
         heads = [rest for head in heads if (rest := head.rest())]

@@ -108,3 +108,15 @@ def test_a_saved_run_that_is_gone_is_named(tmp_path: Path):
     with pytest.raises(SinkUnavailable, match="No such file"):
         runs.take([Saved(tmp_path / "gone", 1, 1)])
     runs.close()
+
+
+def test_lines_stay_in_small_pieces_however_often_they_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sorting, "SAVED_FAN_IN", 8)
+    monkeypatch.setattr(sorting, "_BLOCK_BYTES", 1000)
+    hosts = [[((10 * number + host % 10).to_bytes(2, "big"), b"%099d\n" % host) for number in range(100)] for host in range(40)]
+    runs = SortedRuns(tmp_path, fan_in=3)
+    runs.take([save(pairs, tmp_path / str(host)) for host, pairs in enumerate(hosts)])
+    pieces = list(runs.pieces())
+    assert b"".join(pieces) == b"".join(line for _, line in sorted(pair for pairs in hosts for pair in pairs))
+    assert max(map(len, pieces)) < 2000
+    runs.close()
