@@ -136,7 +136,7 @@ class Pipeline:
         return all(sink.acknowledged >= self._position for sink, _ in self._sinks)
 
     def _host(self, host: Host) -> None:
-        report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing))
+        report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing), unread=host.unread)
         self.report.hosts.append(report)
         settings = with_zones(self._settings, (*host.files, *host.earlier_clocks))
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):

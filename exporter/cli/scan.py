@@ -71,6 +71,8 @@ def _found(volume: "Volume") -> str:
 
 
 def _host(found: "Host", show_files: bool) -> Iterator[str]:
+    from exporter.report.summary import unread_lines
+
     yield f"Host {found.name} ({found.name_basis})"
     numbers = Counter(name for name, _ in found.files)
     older = Counter(name for name, file in found.files if file.snapshot)
@@ -83,5 +85,6 @@ def _host(found: "Host", show_files: bool) -> Iterator[str]:
         if show_files:
             shown = (f"{file.path}{f' [{file.snapshot}]' if file.snapshot else ''}" for collector, file in found.files if collector == name)
             yield from (f"    {path}" for path in shown)
+    yield from unread_lines(found.unread)
     if found.missing:
         yield f"  not there: {', '.join(found.missing)}"

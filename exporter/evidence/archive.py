@@ -1,8 +1,9 @@
-"""Evidence in a zip or tar, read in place: nothing is unpacked beside it.
+"""Evidence in a zip, tar or cabinet, read in place: nothing is unpacked beside it.
 
 A zip is read through its directory and each member where it lies. So is a plain tar. A compressed tar allows no reading in the middle:
 opening members one after the other would decompress it once for each, so the one pass that lists it copies the matching members (some
-tens of MB of a host) into a temporary file whose first 32 MB stay in memory. The same holds for an archive inside an archive.
+tens of MB of a host) into a temporary file whose first 32 MB stay in memory. The same holds for an archive inside an archive, and for a
+cabinet, whose files are compressed together.
 """
 
 import io
@@ -14,6 +15,7 @@ import msgspec
 
 from exporter.errors import EvidenceError
 from exporter.evidence import layouts
+from exporter.evidence.cab_members import MAGIC, Cabinet, CabMember, FolderData
 from exporter.evidence.files import File
 from exporter.evidence.handles import open_file
 from exporter.evidence.images import Image
@@ -27,8 +29,19 @@ from exporter.records import Rejected
 Opener: TypeAlias = Callable[[], BinaryIO]
 Parts: TypeAlias = tuple[str, ...]
 
-_MAGICS = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"PK\7\x08": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-_BY_SUFFIX = {"zip": "zip", "tar": "tar", "gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz"}
+_MAGICS = {b"PK\3\4": "zip", b"PK\5\6": "zip", b"PK\7\x08": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", MAGIC: "cab"}
+_BY_SUFFIX = {
+    "zip": "zip",
+    "tar": "tar",
+    "gz": "gzip",
+    "tgz": "gzip",
+    "bz2": "bzip2",
+    "tbz2": "bzip2",
+    "xz": "xz",
+    "txz": "xz",
+    "cab": "cab",
+}
+_IN_CABINET = "an archive or disk image in a cabinet is not opened: unpack it"
 _IMAGE_REASON = "a disk image in an archive is not opened: unpack it"
 
 
@@ -85,7 +98,7 @@ class ArchiveTree:
 
 
 def archive_kind(opener: Opener, name: str) -> str | None:
-    """`zip`, `tar`, `gzip`, `bzip2`, `xz`, by content, else by the name's suffix; None for anything else. Raises EvidenceError."""
+    """`zip`, `cab`, `tar`, `gzip`, `bzip2`, `xz`, by content, else by the name's suffix; None for anything else. Raises EvidenceError."""
     with opener() as stream:
         head = stream.read(BLOCK_BYTES)
     if looks_like_tar(head):
@@ -102,6 +115,8 @@ def read_archive(opener: Opener, shown: Parts, reading: Reading, depth: int) -> 
         kind = archive_kind(opener, shown[-1] if shown else ".zip")
         if kind == "zip":
             yield from _read_zip(opener, shown, reading, depth)
+        elif kind == "cab":
+            yield from _read_cab(opener, shown, reading)
         else:
             yield from _Tar(opener, kind or "tar", shown, reading, depth).read()
     except EvidenceError as error:
@@ -198,6 +213,40 @@ def _read_nested(opener: Opener, size: int, shown: Parts, reading: Reading, dept
         yield rejected(shown, error.reason)
         return
     yield from read_archive(copy, shown, reading, depth + 1)
+
+
+def _read_cab(opener: Opener, shown: Parts, reading: Reading) -> Iterator[File | Rejected]:
+    """Each folder of a cabinet is passed through once, and what matches is copied."""
+    found: list[File] = []
+    with opener() as stream:
+        cabinet = Cabinet(stream, reading.limits)
+        folders: dict[int, list[tuple[Parts, Hit | None, CabMember]]] = {}
+        for member in cabinet.members():
+            if isinstance(member, Rejected):
+                yield rejected(shown, member.reason, member.offset)
+            elif parts := components(member.name):
+                hit = reading.matcher.find(parts)
+                if hit or layouts.is_archive(parts[-1]) or layouts.is_image(parts[-1]):
+                    folders.setdefault(member.folder, []).append((parts, hit, member))
+        for folder, members in sorted(folders.items()):
+            data: Forward | None = None
+            for parts, hit, member in sorted(members, key=lambda entry: (entry[2].start, entry[0])):
+                try:
+                    if refusal := (_IN_CABINET if hit is None else member.refusal or reading.refused(member.size)):
+                        raise EvidenceError(refusal)
+                    data = data or Forward(FolderData(cabinet, folder))  # type: ignore[arg-type]
+                    found.append(_copied(data, shown, parts, cast("Hit", hit), member, reading))
+                except EvidenceError as error:
+                    yield rejected(shown + parts, error.reason)
+    yield from sorted(found, key=lambda file: _in_order(tuple(file.path.split("/"))))
+
+
+def _copied(data: Forward, shown: Parts, parts: Parts, hit: Hit, member: CabMember, reading: Reading) -> File:
+    """A file of a cabinet's folder that has been passed through up to here."""
+    if member.start < data.position:
+        raise EvidenceError("its bytes are those of another member too: not read")
+    data.skip(member.start - data.position)
+    return reading.file(shown + parts, hit, len(shown), reading.spool.add(data, member.size), member.size, None)
 
 
 class _Tar:

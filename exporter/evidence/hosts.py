@@ -15,6 +15,7 @@ from exporter.evidence.folder import FolderTree
 from exporter.evidence.handles import open_file
 from exporter.evidence.images import DEFAULT, Image, ImageOptions
 from exporter.evidence.streams import Limits
+from exporter.evidence.unread import UNREAD, Unread
 from exporter.evidence.uploads import UPLOADS, set_times
 from exporter.records import Rejected
 
@@ -41,8 +42,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A host and its files, each with the name of the collector that reads it, in the order of their paths.
 
     `name_basis` is `option`, `evtx`, `client_info` or `collection` (the folder's or archive's name). `roots` are the places in the
-    evidence that were taken together. `missing` names collectors that have no file here, `earlier_clocks` are files that
-    say what local times mean and are not to be read again.
+    evidence that were taken together. `missing` names collectors that have no file here, `unread` are files of Defender that no collector
+    reads, `earlier_clocks` are files that say what local times mean and are not to be read again.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     files: tuple[tuple[str, EvidenceFile], ...]
     missing: tuple[str, ...]
+    unread: tuple[Unread, ...] = ()
     earlier_clocks: tuple[tuple[str, EvidenceFile], ...] = ()
 
 
@@ -115,7 +117,7 @@ def discover(
     rejected: list[Rejected] = []
     roots: list[_Root] = []
     for tree in trees:
-        roots += _named(_roots(tree, [*collectors, CLIENT_INFO, UPLOADS], rejected), host, computer_name)
+        roots += _named(_roots(tree, [*collectors, CLIENT_INFO, UPLOADS, *UNREAD], rejected), host, computer_name)
     return Discovery(
         hosts=tuple(_hosts(roots, collectors, tails_by_collector)),
         rejected=tuple(rejected),
@@ -275,7 +277,11 @@ def _hosts(roots: Sequence[_Root], collectors: Mapping[str, Sequence[str]], name
         together.setdefault(root.naming[0].casefold(), []).append(root)
     for _, members in sorted(together.items()):
         files = sorted((file for root in members for file in root.files), key=lambda file: (file.evidence, file.path.casefold(), file.path))
-        read_by = [(name, file) for file in files for name in dict.fromkeys(name for tail in file.tails for name in collectors[tail])]
+        read_by = [
+            (name, file) for file in files for name in dict.fromkeys(name for tail in file.tails for name in collectors.get(tail, ()))
+        ]
+        read = {id(file) for _, file in read_by}
+        unread = {file.path: Unread(file.path, UNREAD[file.tails[0]], file.size) for file in files if id(file) not in read}
         assert members[0].naming is not None
         yield Host(
             name=members[0].naming[0],
@@ -283,4 +289,5 @@ def _hosts(roots: Sequence[_Root], collectors: Mapping[str, Sequence[str]], name
             roots=tuple(sorted({"/".join((root.tree.name, *root.prefix)) for root in members})),
             files=tuple(read_by),
             missing=tuple(name for name in names if name not in {name for name, _ in read_by}),
+            unread=tuple(unread.values()),
         )

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
+SUPPORT_CABINET = "mpsupportfiles.cab"
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", SUPPORT_CABINET)
+"""Of cabinets, which Windows has many of, only those that `MpCmdRun -GetFiles` makes; any is read that is given as evidence by itself."""
 IMAGE_SUFFIXES = (
     *(".e01", ".ex01", ".s01", ".vmdk", ".vhd", ".vhdx", ".qcow2", ".qcow"),
     *(".raw", ".dd", ".img", ".001"),

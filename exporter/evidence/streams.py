@@ -36,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True):
     depth: int = 2
 
 
-class _Reader(io.RawIOBase):
+class Reader(io.RawIOBase):
     """A raw stream for which a subclass says only what comes next."""
 
     def readable(self) -> bool:
@@ -56,7 +56,7 @@ class _Reader(io.RawIOBase):
         raise NotImplementedError
 
 
-class Window(_Reader):
+class Window(Reader):
     """`size` bytes of another seekable stream from `start` on; closing it closes that stream only when it `owns` it."""
 
     def __init__(self, source: BinaryIO, start: int, size: int, owns: bool = True) -> None:
@@ -133,7 +133,7 @@ _REPEATED = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ"}
 """Formats of which several may follow each other in one file, and how each begins."""
 
 
-class Decompressed(_Reader):
+class Decompressed(Reader):
     """What a stream decompresses to, in bounded pieces; EvidenceError for damage, an early end and beyond the limits' ratio."""
 
     def __init__(self, source: BinaryIO, kind: str, limits: Limits) -> None:
@@ -190,7 +190,7 @@ class Decompressed(_Reader):
         super().close()
 
 
-class Checked(_Reader):
+class Checked(Reader):
     """A stream that must have this size and CRC-32; EvidenceError after its last byte otherwise, at once when it is longer."""
 
     def __init__(self, source: BinaryIO, size: int, crc: int) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from exporter.collectors.guard import FileCounts
 from exporter.evidence.files import NtfsFacts
 from exporter.evidence.images import Image
+from exporter.evidence.unread import Unread
 from exporter.records import Verdict
 from exporter.sinks import Counts
 
@@ -42,7 +43,7 @@ class IncidentLine(msgspec.Struct, kw_only=True):
 
 
 class HostReport(msgspec.Struct, kw_only=True):
-    """One host."""
+    """One host. `unread` are files of Defender that were found and are not read."""
 
     name: str
     name_basis: str
@@ -51,6 +52,7 @@ class HostReport(msgspec.Struct, kw_only=True):
     incidents: int = 0
     repeated: int = 0
     missing: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 class SinkReport(msgspec.Struct, kw_only=True):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from exporter.evidence.images import Image
+from exporter.evidence.unread import Unread
 from exporter.report.run import HostReport, RunReport, SinkReport
 from exporter.text import printable
 
@@ -64,8 +65,18 @@ def _host(host: HostReport) -> Iterator[str]:
         yield f"  {name:18} {host.file_count[name]:4} file(s): {kinds}{rest}" + (f"; {failed} with FAILED integrity" if failed else "")
     if host.repeated:
         yield f"  {host.repeated} record(s) of shadow copies stand in a newer state too, and were told there"
+    yield from unread_lines(host.unread)
     if host.missing:
         yield f"  not there: {', '.join(host.missing)}"
+
+
+def unread_lines(unread: Iterable[Unread]) -> Iterator[str]:
+    """Which files of Defender were seen and not read, by what they hold."""
+    by_content: dict[str, list[str]] = {}
+    for file in unread:
+        by_content.setdefault(file.content, []).append(file.path)
+    for content, paths in sorted(by_content.items()):
+        yield f"  seen and not read: {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({content})"
 
 
 def _incidents(report: RunReport) -> Iterator[str]:
