@@ -1,9 +1,10 @@
 """The end of a batch: what the hosts have left, in the order of the plan, becomes the outputs."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -18,12 +19,13 @@ from exporter.sinks.parts import Merging
 from exporter.sinks.runs import Saved
 
 
-class Output(NamedTuple):
-    """A sink that merges, its number among the targets, and its report."""
+class Output(msgspec.Struct):
+    """A sink that merges, its number among the targets, its report, and how many hosts it has taken before the end."""
 
     number: int
     sink: Sink
     report: SinkReport
+    taken: int = 0
 
 
 class Hosts:
@@ -33,7 +35,13 @@ class Hosts:
         self._store, self._items, self._settings = store, items, settings
 
     def __iter__(self) -> Iterator[tuple[Item, Done | None, Outcome]]:
-        for item in self._items:
+        return self.after(0)
+
+    def after(self, number: int, waiting: Container[str] = ()) -> Iterator[tuple[Item, Done | None, Outcome]]:
+        """All but the first ones, up to the first that somebody waits for."""
+        for item in itertools.islice(self._items, number, None):
+            if item.id in waiting:
+                return
             done = self._store.current(item, self._settings, whole=False)
             yield item, done, done.outcome if done is not None else _missing(item)
 
@@ -47,6 +55,16 @@ def count(hosts: Hosts, report: BatchReport) -> None:
     for _, _, outcome in hosts:
         report.add(outcome)
     report.check()
+
+
+def merge_early(store: Store, hosts: Hosts, outputs: Sequence[Output], waiting: Container[str]) -> None:
+    """Fill the files that hosts go to in the order of the plan, as far as nobody waits for a host. Raises SinkError."""
+    for output in outputs:
+        if getattr(output.sink, "takes_hosts_early", False):
+            assert isinstance(output.sink, Merging)
+            for _, done, _ in hosts.after(output.taken, waiting):
+                output.sink.merge(_parts(store, done, output.number))
+                output.taken += 1
 
 
 def merge(store: Store, hosts: Hosts, outputs: Sequence[Output], report: BatchReport) -> None:
@@ -78,7 +96,8 @@ def _complete(store: Store, hosts: Hosts, output: Output, report: BatchReport) -
 
 def _fill(store: Store, hosts: Hosts, output: Output, report: BatchReport) -> None:
     assert isinstance(output.sink, Merging)
-    counts, saved = output.report.counts, list(_saved(store, hosts, output.number))
+    counts = output.report.counts
+    saved = [part for _, done, _ in hosts.after(output.taken) for part in _parts(store, done, output.number)]
     lines = sum(part.lines for part in saved)
     if output.sink.name != "ecs" and lines != counts.rows:
         report.unbalanced.append(f"sink {output.report.name}: {counts.rows} line(s) were written, {lines} are there")
@@ -89,10 +108,10 @@ def _fill(store: Store, hosts: Hosts, output: Output, report: BatchReport) -> No
         counts.duplicate, counts.written = counts.duplicate + counts.written, 0
 
 
-def _saved(store: Store, hosts: Hosts, number: int) -> Iterator[Saved]:
-    for _, done, _ in hosts:
-        if done is not None and done.parts and (part := store.saved(done, number)) is not None:
-            yield part
+def _parts(store: Store, done: Done | None, number: int) -> list[Saved]:
+    """The part of a host, if it has left one."""
+    part = store.saved(done, number) if done is not None and done.parts else None
+    return [] if part is None else [part]
 
 
 def merge_letters(store: Store, hosts: Hosts, path: Path, *, force: bool) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from exporter import __version__
-from exporter.batch.merge import Hosts, count, merge, merge_letters, write_manifest
+from exporter.batch.merge import Hosts, Output, count, merge, merge_early, merge_letters, write_manifest
 from exporter.batch.options import Batch
 from exporter.batch.outputs import Note, Outputs, read_note, write_note
 from exporter.batch.plan import looked_at
@@ -108,7 +108,7 @@ class _Run:
             opened.callback(self._results.close)
             self._note = msgspec.structs.replace(self._note, begun=True, finished="")
             write_note(batch.state, self._note)
-            self._read(todo)
+            self._read(todo, outputs)
             count(self._hosts, self.report)
             if self.report.stopped:
                 return self.report
@@ -146,7 +146,7 @@ class _Run:
         found = ((item, self._store.current(item, self._settings)) for item in self._plan)
         return [item for item, done in found if done is None or done.outcome.state in again]
 
-    def _read(self, items: Sequence[Item]) -> None:
+    def _read(self, items: Sequence[Item], outputs: Sequence[Output] = ()) -> None:
         self._teller.start(len(items), sum(item.size for item in items))
         if not items:
             return
@@ -161,6 +161,8 @@ class _Run:
                 if outcome.state == "stopped":
                     self.report.stopped, self.report.refused = outcome.reasons[0], outcome.refused
                     return
+                del by_id[outcome.id]
+                merge_early(self._store, self._hosts, outputs, by_id)
         finally:
             runner.close()
 

@@ -7,7 +7,7 @@ from exporter import records
 from exporter.errors import SinkUnavailable
 from exporter.records import Mapped
 from exporter.sinks import Outcome, Result
-from exporter.sinks.atomic import Output, output_for
+from exporter.sinks.atomic import Output, PartFile, output_for
 from exporter.sinks.ingested import END, ending
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
@@ -70,6 +70,11 @@ class EcsSink:
                         self._output.write(piece)
             except OSError as error:
                 raise SinkUnavailable(f"`{part.path}` cannot be read: {error.strerror}") from error
+
+    @property
+    def takes_hosts_early(self) -> bool:
+        """True for a file: what a stream got cannot be taken back when the batch is stopped."""
+        return isinstance(self._output, PartFile)
 
     def flush(self) -> Iterable[Result]:
         """Hand over what is buffered."""

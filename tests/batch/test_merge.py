@@ -1,4 +1,4 @@
-"""The end of a batch fills all files at once, after the servers; what fails takes the others with it."""
+"""Hosts become outputs: documents as they come, the rest at the end, all files at once after the servers."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.batch.merge import Hosts, Output, merge
-from exporter.batch.store import Store
+from exporter import __version__
+from exporter.batch.merge import Hosts, Output, merge, merge_early
+from exporter.batch.store import Done, Part, Store
+from exporter.batch.task import Item, Outcome
 from exporter.batch.totals import BatchReport
 from exporter.errors import SinkUnavailable
 from exporter.report.run import SinkReport
@@ -19,11 +21,13 @@ LIMIT = 30
 class Recorded:
     """A sink that tells what is asked of it; `fails` is where it gives up, `meets` what it waits for when it is filled."""
 
-    name = "recorded"
+    name = "ecs"
 
     def __init__(self, fails: str = "", meets: threading.Barrier | threading.Event | None = None) -> None:
         self._fails, self._meets = fails, meets
         self.calls: list[str] = []
+        self.saved: list[str] = []
+        self.takes_hosts_early = False
         self.aborted = threading.Event()
 
     def _called(self, name: str) -> None:
@@ -33,6 +37,7 @@ class Recorded:
 
     def merge(self, saved: Sequence[Saved]) -> None:
         self._called("merge")
+        self.saved += [part.path.name for part in saved]
         if self._meets is not None and self._meets.wait(LIMIT) is not False:
             self.calls.append("met")
 
@@ -60,7 +65,7 @@ def merged(tmp_path: Path, *sinks: Recorded, servers: int = 0) -> list[SinkRepor
 def test_files_are_filled_at_the_same_time(tmp_path: Path) -> None:
     meeting = threading.Barrier(2)
     reports = merged(tmp_path, Recorded(meets=meeting), Recorded(meets=meeting))
-    assert [report.written for report in reports] == [["recorded"], ["recorded"]]
+    assert [report.written for report in reports] == [["ecs"], ["ecs"]]
 
 
 def test_a_file_that_fails_ends_the_others(tmp_path: Path) -> None:
@@ -81,3 +86,29 @@ def test_no_file_is_there_before_the_servers_have_everything(tmp_path: Path) -> 
     server, file = Recorded(), Recorded()
     merged(tmp_path, server, file, servers=1)
     assert (server.calls, file.calls) == (["merge", "flush", "close"], ["merge", "flush", "close"])
+
+
+def read(store: Store, item: Item) -> None:
+    """Leave what a process does that has read a host."""
+    part = Part(f"of {item.id}", 0, 0, 0, 0)
+    outcome = Outcome(id=item.id, host=item.label, state="complete")
+    store.save(Done(version=__version__, settings="", input="", outcome=outcome, folder="x", parts=(part,)))
+
+
+def test_documents_are_taken_as_hosts_are_done_but_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    items = [Item(id=name, label=name, evidence=()) for name in "abcd"]
+    store, sink, stream = Store(tmp_path), Recorded(), Recorded()
+    sink.takes_hosts_early = True
+    reports = [SinkReport(name="ecs", target="x"), SinkReport(name="ecs", target="-")]
+    outputs = [Output(0, sink, reports[0]), Output(0, stream, reports[1])]  # type: ignore[arg-type]
+    hosts = Hosts(store, items, "")
+    taken = []
+    for number in (2, 0, 1):
+        read(store, items[number])
+        merge_early(store, hosts, outputs, {item.id for item in items if store.read(item.id) is None})
+        taken.append(list(sink.saved))
+    assert taken == [[], ["of a"], ["of a", "of b", "of c"]]
+    assert stream.saved == []
+    read(store, items[3])
+    merge(store, hosts, outputs, BatchReport(case="C1", sinks=reports))
+    assert sink.saved == stream.saved == ["of a", "of b", "of c", "of d"]
