@@ -41,7 +41,7 @@ flips: $(STAMP) ## 100,000 random bit flips in event logs: nothing may change si
 	$(BIN)/python -m tests.flips 100000
 
 FUZZ_SECONDS ?= 600
-fuzz: ## event log reader, trace reader and event typing against a fuzzer, in an environment of its own (Linux)
+fuzz: ## readers of event logs, traces and text logs, and event typing, against a fuzzer, in an environment of its own (Linux)
 	$(PYTHON) tests/peers/install.py .peers atheris
 	$(PYTHON) -c "import pathlib; pathlib.Path('.fuzz').mkdir(exist_ok=True)"
 	.peers/atheris/bin/python -m tests.fuzz .fuzz tests/fuzz_corpus -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 -max_len=70000 -artifact_prefix=.fuzz-

@@ -12,8 +12,23 @@ from exporter.synthetic.etl import TraceEvent, TraceMessage, amsi_scan, build_et
 from exporter.synthetic.evtx import build_evtx
 from exporter.times import TICKS_PER_SECOND
 from tests.defender_events import DATA, MOMENT, event, side_events
-from tests.fuzz_target import CHUNKS, CORPUS, SEALED, SEPARATOR, THOROUGH, TRACE, VALUES
+from tests.evidence.cabinets import cabinet
+from tests.formats.mplog_texts import ACTIONS, EVENT, HEADER, SCAN
+from tests.fuzz_target import CABINET, CHUNKS, CORPUS, LOGS, MPCMDRUN, MPDETECTION, MPLOG, SEALED, SEPARATOR, THOROUGH, TRACE, VALUES
 
+_DETECTIONS = """2024-03-05T10:16:00.500Z Service started - Defender (77BDAF73)
+2024-03-05T10:16:01.500Z Version: Product 4.18.2 Service 4.18.1 Engine 1.1.3 AS 1.329.4 AV 1.329.5
+2024-03-05T10:16:02.500Z DETECTION Trojan:BAT/Vigorf.A file:C:\\x.bat;containerfile:C:\\y.zip
+2024-03-05T10:16:03.500Z Service stopped with exit code 0x0
+"""
+_RUNS = """-------------------------------------------------------------------------------------
+MpCmdRun: Command Line: "C:\\Program Files\\Windows Defender\\MpCmdRun.exe" -Scan -ScanType 3
+ Start Time: Tue Mar 05 2024 09:15:02
+ERROR: Completion Failed 80508023
+MpCmdRun.exe: hr = 0x80508023.
+MpCmdRun: End Time: 화 3월 05 2024 10:02:09
+-------------------------------------------------------------------------------------
+"""
 _SOURCE = "D5AE0D06-0E90-3D8C-6714-2015E82A98E1"
 
 
@@ -30,6 +45,11 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     for number, event_id in enumerate(sorted(DATA)):
         if event_id in (1116, 1121, 1151, 2050, 5007):
             yield f"values-{event_id}", bytes([VALUES, number]) + SEPARATOR.join(DATA[event_id].values()).encode()
+    yield "mplog", bytes([LOGS | MPLOG]) + "\r\n".join([*HEADER, EVENT, *SCAN, *ACTIONS, ""]).encode()
+    yield "mpdetection", bytes([LOGS | MPDETECTION]) + _DETECTIONS.encode()
+    yield "mpcmdrun", bytes([LOGS | MPCMDRUN]) + _RUNS.encode()
+    packed = cabinet({"MPLog-1.log": EVENT.encode() * 9, "b": b"c"}, {"d": b"e" * 40_000}, reserved=(1, 2, 3))
+    yield "cabinet", bytes([LOGS | CABINET]) + packed
 
 
 def _trace(clock: int) -> bytes:
