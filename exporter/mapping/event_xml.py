@@ -14,13 +14,15 @@ def event_xml(event: Any) -> str:
     if "&" in text or "<" in text or ">" in text:
         values = map(_escape, values)
     head = (event.provider_guid, event.provider_name, event.event_id, event.version, event.level, event.task, event.opcode)
-    frame = _frame(*head, event.keywords, event.channel, event.computer, event.user_sid, *data)
-    return frame % ("" if event.created_at is None else f'<TimeCreated SystemTime="{_time(event)}"/>', event.record_id, *values)
+    pieces = [*_frame(*head, event.keywords, event.channel, event.computer, event.user_sid, *data)]
+    created = "" if event.created_at is None else f'<TimeCreated SystemTime="{_time(event)}"/>'
+    pieces[1::2] = (created, str(event.record_id), *values)
+    return "".join(pieces)
 
 
 @lru_cache(1024)
-def _frame(guid: str | None, name: str, number: int, *rest: Any) -> str:
-    """What the events of one id in a log have in common, for `%`: the time, the record's number and the values are to be filled in."""
+def _frame(guid: str | None, name: str, number: int, *rest: Any) -> tuple[str, ...]:
+    """What the events of one id in a log have in common; between the pieces is room for time, record number and values."""
     levels, (keywords, channel, computer, user_sid, *names) = rest[:4], rest[4:]
     provider = f" Guid={_quoted('{' + guid.lower() + '}')}" if guid else ""
     named = zip(("Version", "Level", "Task", "Opcode"), levels, strict=True)
@@ -29,9 +31,10 @@ def _frame(guid: str | None, name: str, number: int, *rest: Any) -> str:
     head += "" if keywords is None else f"<Keywords>{_escape(keywords)}</Keywords>"
     tail = f"<Channel>{_escape(channel)}</Channel>" + (f"<Computer>{_escape(computer)}</Computer>" if computer else "")
     tail += f"<Security UserID={_quoted(user_sid)}/>" if user_sid else ""
-    data = "".join(f"<Data Name={_quoted(name).replace('%', '%%')}>%s</Data>" for name in names)
-    head, tail = head.replace("%", "%%"), tail.replace("%", "%%")
-    return f"{head}%s<EventRecordID>%s</EventRecordID>{tail}</System><EventData>{data}</EventData></Event>"
+    begins = (*(f"<Data Name={_quoted(name)}>" for name in names), "</EventData></Event>")
+    ends = (f"</EventRecordID>{tail}</System><EventData>", *("</Data>" for _ in names))
+    texts = (head, "<EventRecordID>", *map("".join, zip(ends, begins, strict=True)))
+    return tuple(piece for text in texts for piece in (text, ""))[:-1]
 
 
 def _escape(text: str) -> str:

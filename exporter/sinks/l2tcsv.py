@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -48,6 +49,7 @@ RESERVED = frozenset(
 """Names that plaso's `output/l2t_csv.py` keeps out of `extra`."""
 _MINUTE = 60 * TICKS_PER_SECOND
 _SHAPES = 1024
+_SECONDS = [f"{second:02d}" for second in range(60)]
 
 
 def _table(controls: bool) -> bytes:
@@ -56,7 +58,7 @@ def _table(controls: bool) -> bytes:
     return b"," + bytes(0x20 if byte in spaces else byte for byte in range(1, 256))
 
 
-_SUSPECT = frozenset('"=+@,\u2028\u2029＋－＝＠') | {chr(code) for code in (*range(0x21), *range(0x7F, 0xA0))}
+_SUSPECT = frozenset('"=+-@,\u2028\u2029＋－＝＠') | {chr(code) for code in (*range(0x21), *range(0x7F, 0xA0))}
 _SAFE, _PSORT = _table(True), _table(False)
 _HIGH_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
 _FORMULA = rb"(?:[=+\-@]|\xef\xbc[\x8b\x8d\x9d\xa0])"
@@ -67,12 +69,14 @@ _AFTER_SEMICOLON = re.compile(rb";(?=" + _FORMULA + rb")")
 class _Form(NamedTuple):
     """What rows of one `Common` with the same names of own attributes have in common; `cells` are stretches of cells joined.
 
-    `extra` is a template for the time and the values of `names`; `username` and `inode` are None where each row has its own.
+    `extra` is a template for the time and the values of `names`; `username` and `inode` are None where each row has its own, and so is
+    `place`, a part of the sort key.
     """
 
     cells: tuple[str, ...]
     username: str | None
     inode: str | None
+    place: bytes | None
     extra: str
     names: tuple[str, ...]
     suspect: bool
@@ -144,8 +148,7 @@ class L2tcsvSink:
         common, own, ticks = row.common, row.own, row.ticks
         form = self._forms.get((common, *own)) or self._learn(row)
         minutes, rest = divmod(ticks - UNIX_EPOCH, _MINUTE)
-        date, minute, zone = self._clock(minutes)
-        time = f"{minute}{rest // TICKS_PER_SECOND:02d}"
+        minute, zone, odd = self._clock(minutes)
         short = _short(row.plaso_short_message) or "-"
         message = _unbroken(row.plaso_message) or "-"
         username = form.username or own["username"] or "-"
@@ -155,11 +158,13 @@ class L2tcsvSink:
         if "\0" in f"{username}{short}{message}{inode}{extra}":  # the row holds its cells even so
             username, short, message, inode, extra = map(clean, (username, short, message, inode, extra))
         before, hostname, display, after = form.cells
-        text = f"{date}\0{time}\0{zone}\0{before}\0{username}\0{hostname}\0{short}\0{message}\0{display}\0{inode}\0{after}\0{extra}"
-        suspect = form.suspect or any(map(_is_suspect, (zone, username, short, message, inode)))
+        when = f"{minute}{_SECONDS[rest // TICKS_PER_SECOND]}\0{zone}"
+        text = f"{when}\0{before}\0{username}\0{hostname}\0{short}\0{message}\0{display}\0{inode}\0{after}\0{extra}"
+        suspect = odd or form.suspect or short[0] in _SUSPECT or message[0] in _SUSPECT
+        if form.place is None or form.username is None:
+            suspect = suspect or username[0] in _SUSPECT or inode[0] in _SUSPECT
         ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
-        name = f"{common.display_name}\0{inode}\0".encode("utf-8", "surrogatepass")
-        return ticks.to_bytes(8, "big") + name, self._line(text, suspect=suspect)
+        return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), self._line(text, suspect=suspect)
 
     def _line(self, text: str, *, suspect: bool) -> bytes:
         try:
@@ -192,18 +197,25 @@ def _form(row: Row) -> _Form:
     before = (_MACB.get(common.timestamp_desc, "...."), common.source_short, common.source_long, common.timestamp_desc)
     stretches = (before, (common.hostname,), ("2", common.display_name), (" ".join(common.tags), common.parser))
     cells = [[clean(cell) or "-" for cell in stretch] for stretch in stretches]
+    username = None if "username" in own else shared.get("username") or "-"
+    inode = None if "inode" in own else str(shared.get("inode", "")) or "-"
     return _Form(
         cells=tuple(map("\0".join, cells)),
-        username=None if "username" in own else shared.get("username") or "-",
-        inode=None if "inode" in own else str(shared.get("inode", "")) or "-",
+        username=username,
+        inode=inode,
+        place=None if inode is None else _place(common.display_name, inode),
         extra="; ".join(pairs),
         names=tuple(name for name in names if name in own),
-        suspect=any(_is_suspect(cell) for stretch in cells for cell in stretch),
+        suspect=any(map(_is_suspect, (username or "-", inode or "-", *chain.from_iterable(cells)))),
     )
 
 
+def _place(name: str, inode: str) -> bytes:
+    return f"{name}\0{inode}\0".encode("utf-8", "surrogatepass")
+
+
 def _is_suspect(cell: str) -> bool:
-    return cell[0] in _SUSPECT or (cell[0] == "-" and cell != "-")
+    return cell != "-" and cell[0] in _SUSPECT
 
 
 def _unbroken(message: str) -> str:
@@ -215,8 +227,11 @@ def _short(message: str) -> str:
     return message if len(message) <= 80 else f"{message[:77]}..."
 
 
-def _clock(name: str) -> Callable[[int], tuple[str, str, str]]:
-    """A function from minutes since 1970 to `MM/DD/YYYY`, `HH:MM:` and the zone's abbreviation (offsets are whole minutes since 1972)."""
+def _clock(name: str) -> Callable[[int], tuple[str, str, bool]]:
+    """A function from minutes since 1970 to date and `HH:MM:`, the zone's abbreviation, and whether that may look like a formula (`+03`).
+
+    Offsets are whole minutes since 1972.
+    """
     try:
         zone = UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -224,8 +239,9 @@ def _clock(name: str) -> Callable[[int], tuple[str, str, str]]:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
     @lru_cache(4096)
-    def at(minutes: int) -> tuple[str, str, str]:
+    def at(minutes: int) -> tuple[str, str, bool]:
         when = (epoch + timedelta(minutes=minutes)).astimezone(zone)
-        return f"{when:%m/%d/%Y}", f"{when:%H:%M}:", when.tzname() or "-"
+        name = when.tzname() or "-"
+        return f"{when:%m/%d/%Y}\0{when:%H:%M}:", name, _is_suspect(name)
 
     return at

@@ -13,7 +13,7 @@ from exporter.sinks.atomic import PartFile, output_for, refuse_existing
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import RowRefused, Timeline
-from exporter.sinks.timesketch_keys import INTEGERS, KeyRules
+from exporter.sinks.timesketch_keys import KeyRules
 from exporter.sinks.timesketch_parts import manifest_path, part_path, write_parts
 from exporter.text import LONG_MAX, LONG_MIN, cleaned
 from exporter.times import UNIX_EPOCH, iso
@@ -24,7 +24,6 @@ LINE_BYTES = 1 << 20
 _FIRST_CUT = 1 << 18
 _POSITION_BIAS = 1 << 63
 _FORMS = 1024
-_UNCLEAN = b"\\u0000"
 
 
 class TimesketchSink:
@@ -100,14 +99,12 @@ class TimesketchSink:
 class _Form(NamedTuple):
     """What rows of one `Common` have in common: the fields that follow their own, and the same as the end of a line.
 
-    `plain` is False where own attributes may have to be renamed or to change their type, or meet these fields; `integers` names those that
-    must be within 64 bits. `place` is a part of the sort key.
+    `plain` is False where own attributes may have to be renamed or to change their type, or meet these fields. `place` is of the sort key.
     """
 
     fields: Mapping[str, Any]
     end: bytes
     plain: bool
-    integers: Sequence[str]
     place: bytes
 
 
@@ -130,17 +127,13 @@ class Encoder:
             "event_id": row.event_id,
         }
         key = ticks.to_bytes(8, "big") + form.place + (row.position + _POSITION_BIAS).to_bytes(8, "big")
-        if form.plain:
-            for name in form.integers:
-                if not LONG_MIN <= own.get(name, 0) <= LONG_MAX:
-                    break
-            else:
-                try:
-                    line = orjson.dumps({**entry, **own})[:-1] + form.end
-                except TypeError:  # a lone surrogate
-                    line = _UNCLEAN
-                if len(line) <= LINE_BYTES and _UNCLEAN not in line:
-                    return key, line
+        if form.plain and "\0" not in entry["message"] and _is_plain(own):
+            try:
+                line = orjson.dumps({**entry, **own})[:-1] + form.end
+            except TypeError:  # a lone surrogate
+                line = b""
+            if 0 < len(line) <= LINE_BYTES:
+                return key, line
         return key, _line({**cleaned(entry), **self._rules.apply(cleaned(own)), **form.fields})
 
     def _learn(self, common: Common) -> _Form:
@@ -161,9 +154,24 @@ class Encoder:
         if len(self._forms) >= _FORMS:
             self._forms.clear()
         place = common.path.encode("utf-8", "surrogatepass") + b"\0"
-        form = _Form(fields, b"," + _dumped(fields)[1:], plain, tuple(INTEGERS & common.own.keys()), place)
+        form = _Form(fields, b"," + _dumped(fields)[1:], plain, place)
         self._forms[common] = form
         return form
+
+
+def _is_plain(own: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be cleaned, but for lone surrogates: those the encoder finds."""
+    for value in own.values():
+        found = value.__class__
+        if found is str:
+            if "\0" in value:
+                return False
+        elif found is int:
+            if not LONG_MIN <= value <= LONG_MAX:
+                return False
+        elif "\0" in "".join(value):
+            return False
+    return True
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
