@@ -79,6 +79,8 @@ class Ntfs:
         with reading("folder"):
             folder = self._volume.get_file_entry(reference & _INDEX)
             _check_there(folder)
+            if not folder.has_directory_entries_index():
+                raise EvidenceError("it has no list of what is in it: damaged")
             number = folder.number_of_sub_file_entries
         for index in range(number):
             try:

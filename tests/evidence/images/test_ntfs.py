@@ -174,3 +174,10 @@ def test_a_file_whose_number_is_that_of_a_file_of_the_system_is_a_loss(volume, t
     (tmp_path / "v.ntfs").write_bytes(content)
     losses = read(tmp_path / "v.ntfs")[1]
     assert [loss.reason.partition(",")[0] for loss in losses] == ["the folder calls an entry `MPLog-0.log`"]
+
+
+def test_a_volume_that_has_lost_its_list_of_entries_is_a_loss(volume, tmp_path):
+    content = bytearray(volume.read_bytes())
+    content[content.find("$I30".encode("utf-16-le"), content.find(b"FILE") + 5 * 1024)] ^= 1
+    (tmp_path / "v.ntfs").write_bytes(content)
+    assert [loss.reason for loss in read(tmp_path / "v.ntfs")[1]] == ["it has no list of what is in it: damaged"]
