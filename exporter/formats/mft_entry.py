@@ -10,12 +10,12 @@ FILE_PROVIDER_EXTERNAL_INFO_V1."""
 
 def packing_method(entry: bytes) -> int | None:
     """How Windows' Overlay Filter has compressed the file; None when the entry, as it lies on the disk, does not hold that."""
-    _, found, method = _fixed(entry).partition(_PACKED_BY)
+    _, found, method = fixed(entry).partition(_PACKED_BY)
     return int.from_bytes(method[:4], "little") if found else None
 
 
-def _fixed(entry: bytes) -> bytes:
-    """With the last two bytes of each 512, which were set aside at its start, back in their places."""
+def fixed(entry: bytes) -> bytes:
+    """An entry, or a block of an index, with the last two bytes of each 512, which were set aside, back in their places."""
     found = bytearray(entry)
     at = int.from_bytes(entry[4:6], "little") + 2
     for end in range(_STRIDE, len(entry) + 1, _STRIDE):

@@ -29,6 +29,7 @@ class VolumeWriter:
         self._library.ntfs_set_ntfs_reparse_data.argtypes = (pointer, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
         self._library.ntfs_attr_truncate.argtypes = (pointer, size)
         self._library.ntfs_attr_pclose.argtypes = (pointer,)
+        self._library.ntfs_delete.argtypes = (pointer, ctypes.c_char_p, pointer, pointer, ctypes.c_char_p, ctypes.c_uint8)
 
     def add(self, name: str, content: bytes = b"", *, size: int = 0, reparse: bytes = b"", packed: bytes | None = None) -> None:
         """A file; without content, one that is a hole of `size` bytes."""
@@ -41,6 +42,12 @@ class VolumeWriter:
             self._check(self._library.ntfs_set_ntfs_reparse_data(inode, reparse, len(reparse), 0))
         self._volume.close(inode, root)
         self._volume.close(root)
+
+    def remove(self, name: str) -> None:
+        """Deletes a file."""
+        raw = name.encode("utf-16-le")
+        root, inode = self._volume.open(""), self._volume.open(name)
+        self._check(self._library.ntfs_delete(self._volume.handle, None, inode, root, raw, len(raw) // 2))  # closes both
 
     def _write(self, inode: int, content: bytes, size: int) -> None:
         attribute = self._check(self._library.ntfs_attr_open(inode, _DATA, _UNNAMED, 0))
