@@ -116,18 +116,22 @@ class Matcher:
             self._heads.setdefault(tail.text.casefold().rpartition("/")[0], []).append(tail)
         self._order = {tail.text: index for index, tail in enumerate(parsed)}
         self._outside = tuple(name.casefold() for name in outside)
+        self._longest = max((len(tail.parts) for tail in parsed), default=0)
         self._names = lru_cache(maxsize=1024)(Names)
-        self.directory = lru_cache(maxsize=1024)(self._directory)
+        self._known = lru_cache(maxsize=1024)(self._directory)
 
-    def _directory(self, inside: tuple[str, ...]) -> Names:
+    def directory(self, inside: tuple[str, ...]) -> Names:
         """What files directly in the folder of these (unescaped) components may match."""
+        return self._known(inside[-self._longest :], len(inside))
+
+    def _directory(self, inside: tuple[str, ...], depth: int) -> Names:
         folded = [name.casefold() for name in inside]
         fitting: list[_Tail] = []
         for tails in self._heads.values():
             fit = self._fit(tails[0].parts[:-1], folded)
             if fit is not None:
                 fitting += tails if fit else [tail for tail in tails if tail.parts[-1].named]
-        return self._names(tuple(sorted(fitting, key=lambda tail: self._order[tail.text])), len(inside))
+        return self._names(tuple(sorted(fitting, key=lambda tail: self._order[tail.text])), depth)
 
     def _fit(self, head: Sequence[_Part], inside: Sequence[str]) -> bool | None:
         """None: no. False: only if the file's own name says something. True: yes."""

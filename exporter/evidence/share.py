@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,11 +108,17 @@ def look(place: Path, tails: Sequence[str], patience: Patience) -> Iterator[Coll
     except OSError as error:
         raise EvidenceError(f"cannot be examined: {error.strerror}", str(place)) from error
     if stat.S_ISDIR(status.st_mode):
-        yield from _folder(real.parent, real.name, Matcher([*tails, CLIENT_INFO], real.parent.parts[1:]), patience, set())
+        yield from _folder(real.parent, real.name, _matcher(tuple(tails), real.parent.parts[1:]), patience, set())
     else:
         kind = "image" if layouts.is_image(real.name) else "file"
         beside = patience.call(_list, real.parent, Matcher(()).directory(())) if kind == "image" else []
         yield _alone(real.parent, real, _Entry(real.name, kind, status.st_size, status.st_mtime_ns), set(), beside)
+
+
+@lru_cache(4)
+def _matcher(tails: tuple[str, ...], outside: tuple[str, ...]) -> Matcher:
+    """Kept from one folder of a share to the next."""
+    return Matcher((*tails, CLIENT_INFO), outside)
 
 
 def _folder(share: Path, name: str, matcher: Matcher, patience: Patience, done: set[str]) -> Iterator[Collection | Unlisted]:

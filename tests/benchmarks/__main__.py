@@ -43,7 +43,8 @@ def show(job: Job, figures: dict[str, Figures]) -> None:
     print(f"  {'ours':28} {line(figures['ours'], job.records)}")
     for name, peer in job.peers.items():
         theirs = figures[name].cpu / peer.records
-        ratios = f"ours/theirs {ours / theirs:6.2f}  theirs/ours {theirs / ours:6.2f}"
+        wall = figures[name].wall / peer.records / (figures["ours"].wall / job.records)
+        ratios = f"ours/theirs {ours / theirs:6.2f}  theirs/ours {theirs / ours:6.2f} (wall {wall:.2f})"
         print(f"  {name:28} {line(figures[name], peer.records)}  {ratios}  goal: {peer.goal}")
 
 
