@@ -78,6 +78,13 @@ def test_a_volume_without_a_table_gives_what_its_folder_gives(volume, case_folde
     same_but_for_origin(run, from_folder, "volume", volume.name, case_folder.name)
 
 
+def test_a_volume_with_large_clusters_gives_what_its_folder_gives(image_tool, case_folder, from_folder, tmp_path):
+    image_tool("make_image", case_folder, tmp_path / "case.raw", "--cluster", 65_536, "--size", "96M")
+    run = export(tmp_path / "case.raw", tmp_path / "out", reproducible=True)
+    assert not run.report.damaged
+    same_but_for_origin(run, from_folder, "p1", "case.raw", case_folder.name)
+
+
 @pytest.fixture(scope="module")
 def drive(shared_data, tmp_path_factory) -> Path:
     """The real samples, each where Windows keeps it."""

@@ -4,16 +4,17 @@ A file is never opened by its path: that costs a search of every folder on the w
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from exporter.errors import EvidenceError
 from exporter.evidence.images import lzx
-from exporter.evidence.images.folder_check import FolderCheck
+from exporter.evidence.images.folder_check import Check, FolderCheck, part_of
 from exporter.evidence.images.libyal import library, reading
 from exporter.evidence.images.media import Media, media_of
 from exporter.formats.mft_entry import packing_method
-from exporter.formats.ntfs_index import read_index
+from exporter.formats.ntfs_index import Listed, attribute_list, further_entries, read_index
 from exporter.records import Rejected
 
 _INDEX = (1 << 48) - 1
@@ -21,8 +22,10 @@ _REPARSE_POINT, _COMPRESSED, _ENCRYPTED, _FOLDER = 0x400, 0x800, 0x4000, 0x10000
 _IS_HOLE = 1
 _PACKED = "WofCompressedData"
 """The stream where Windows keeps what its Overlay Filter has compressed; libfsntfs unpacks it, given the reparse point too."""
-_ALLOCATED, _LARGEST_ENTRY = 28, 1 << 16
+_ALLOCATED, _LARGEST_ENTRY, _LARGEST_LIST = 28, 1 << 16, 1 << 18
 """Where an entry of the MFT tells its own size."""
+_LARGEST_SOUND = 4096
+"""In volumes with larger clusters libfsntfs does not find its way in lists of entries."""
 _CLUSTER = 11
 """Where the boot sector tells bytes of a sector and sectors of a cluster."""
 _UNREACHED = "blocks of it are in use that it does not lead to"
@@ -57,6 +60,9 @@ class Ntfs:
         with reading("the NTFS volume cannot be opened"):
             self._volume.open_file_object(media)
             self._root = self._volume.get_root_directory().file_reference
+            sector, clusters = struct.unpack("<HB", media.read_at(_CLUSTER, 3))
+        self._cluster_bytes = sector * (clusters if clusters <= 0x80 else 1 << 0x100 - clusters)
+        self._checked = lru_cache(maxsize=64)(self._check)
 
     @property
     def label(self) -> str:
@@ -72,13 +78,20 @@ class Ntfs:
         reference, spelled = self._root, []
         for end in range(1, len(path) + 1):
             with reading(f"folder `{'/'.join(path[:end])}`"):
-                entry = self._volume.get_file_entry_by_path("\\" + "\\".join(path[:end]))
+                entry = self._found(reference, path[:end])
                 _check_there(entry)
                 if entry is None or _is_link(entry) or not _is_folder(entry, entry.attributes):
                     return None
                 reference = entry.file_reference
                 spelled.append(entry.name or path[end - 1])
         return reference, tuple(spelled)
+
+    def _found(self, folder: int, path: tuple[str, ...]) -> Any:
+        """What stands at a path, whose last component is in this folder; None when nothing does."""
+        if self._cluster_bytes <= _LARGEST_SOUND:
+            return self._volume.get_file_entry_by_path("\\" + "\\".join(path))
+        sought = path[-1].casefold()
+        return next((_Numbered(self._volume, one) for one in self._checked(folder).listed if one.name.casefold() == sought), None)
 
     def entries(self, reference: int) -> Iterator[Entry | Rejected]:
         """What is in a folder, without the file system's own files; each that cannot be read as Rejected."""
@@ -87,36 +100,54 @@ class Ntfs:
             _check_there(folder)
             if not folder.has_directory_entries_index():
                 raise EvidenceError("it has no list of what is in it: damaged")
-            number = folder.number_of_sub_file_entries
-        for index in range(number):
+        for shown in self._shown(folder):
             try:
-                with reading(f"entry {index + 1} of {number} in this folder"):
-                    entry = folder.get_sub_file_entry(index)
+                with reading("an entry of this folder"):
+                    entry = shown()
                     if not _is_of_system(entry):
                         yield from _told(entry, folder.file_reference)
             except EvidenceError as error:
                 yield Rejected(None, error.reason)
         yield from self._astray(folder)
 
+    def _shown(self, folder: Any) -> Iterator[Callable[[], Any]]:
+        """What opens each thing in a folder: libfsntfs, where it can."""
+        if self._cluster_bytes <= _LARGEST_SOUND:
+            with reading("folder"):
+                number = folder.number_of_sub_file_entries
+            yield from (partial(folder.get_sub_file_entry, index) for index in range(number))
+        else:
+            listed = self._checked(folder.file_reference).listed
+            yield from (partial(_Numbered, self._volume, one) for one in listed if one.name_space != _OF_DOS)
+
+    def _check(self, folder: int) -> Check:
+        """The list of a folder, followed once more."""
+        with reading("the list of entries"):
+            entry = self._mft_entry(folder)
+            spread = attribute_list(entry)
+            told = part_of(spread, 0, min(spread.size or _LARGEST_LIST, _LARGEST_LIST), self._media, self._cluster_bytes)
+            index = read_index([entry, *map(self._mft_entry, further_entries(told, folder & _INDEX))])
+            if index is not None:
+                return FolderCheck(index, self._media, self._cluster_bytes).run()
+            if self._cluster_bytes > _LARGEST_SOUND:
+                raise EvidenceError(f"its list of entries cannot be read in a volume with clusters of {self._cluster_bytes} bytes")
+            return Check(None, (), ())
+
     def _astray(self, folder: Any) -> Iterator[Entry | Rejected]:
         """What is in a folder and its list does not lead to, and a loss where the list is damaged."""
+        check = self._checked(folder.file_reference)
         with reading("the list of entries"):
-            index = read_index(self._mft_entry(folder))
-            if index is None or not (index.root.children or index.blocks.size):
-                return
-            sector, clusters = struct.unpack("<HB", self._media.read_at(_CLUSTER, 3))
-            check = FolderCheck(index, self._media, sector * (clusters if clusters <= 0x80 else 1 << 0x100 - clusters)).run()
             files = ((self._volume.get_file_entry(reference & _INDEX), reference) for reference in check.astray)
             found = [entry for file, reference in files for entry in _found_in(folder, file, reference)]
         yield from found
         if check.fault is not None or found:
             yield Rejected(None, f"its list of entries is damaged: {check.fault or _UNREACHED}; {len(found)} of them were found without it")
 
-    def _mft_entry(self, entry: Any) -> bytes:
+    def _mft_entry(self, reference: int) -> bytes:
         """The entry of a file or folder as it lies on the disk."""
         table = self._volume.get_file_entry(0)
         size = min(int.from_bytes(table.read_buffer_at_offset(4, _ALLOCATED), "little"), _LARGEST_ENTRY)
-        return bytes(table.read_buffer_at_offset(size, (entry.file_reference & _INDEX) * size))
+        return bytes(table.read_buffer_at_offset(size, (reference & _INDEX) * size))
 
     def data(self, entry: Entry, stream: str = "") -> Media:
         """The bytes of a file, or of an alternate stream of it."""
@@ -139,7 +170,7 @@ class Ntfs:
         """How Windows' Overlay Filter has compressed a file, which libfsntfs does not tell; None for a file that it has not."""
         if not entry.has_alternate_data_stream_by_name(_PACKED):
             return None
-        method = packing_method(self._mft_entry(entry))
+        method = packing_method(self._mft_entry(entry.file_reference))
         if method is None:
             raise EvidenceError("it is compressed by the system, and it cannot be told how: not read")
         return method
@@ -154,6 +185,27 @@ class Ntfs:
         """Closes the volume."""
         with reading("closing"):
             self._volume.close()
+
+
+class _Numbered:
+    """An entry of the MFT that a list names, as libfsntfs shows one that it has found in a list itself."""
+
+    def __init__(self, volume: Any, listed: Listed) -> None:
+        self._entry, self._listed, self.name = volume.get_file_entry(listed.reference & _INDEX), listed, listed.name
+        if self._entry.file_reference not in (0, listed.reference):
+            raise EvidenceError(f"the entry of `{listed.name}` in the MFT belongs to another file")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+    def get_i30_file_reference(self) -> int:
+        return self._listed.reference
+
+    def get_i30_file_attribute_flags(self) -> int:
+        return self._listed.flags
+
+    def get_i30_modification_time_as_integer(self) -> int:
+        return self._listed.modified_at
 
 
 def _told(entry: Any, folder: int) -> Iterator[Entry | Rejected]:
