@@ -49,6 +49,11 @@ class _Member(NamedTuple):
 class Assembly:
     """One incident in the making: its identity is known from the group, its content comes with `told`."""
 
+    __slots__ = (
+        *("_anchor", "_count", "_entries", "_hash", "_host", "_kinds", "_last_at", "_listed", "_quarantines", "_ranks", "_resource_ids"),
+        *("_tiers", "first_at", "id", "key", "threat", "threat_id", "told"),
+    )
+
     def __init__(self, case: str, host: str, group: Group, held: Held, entries: frozenset[str]) -> None:
         self._anchor = group.anchor
         self._quarantines = group.quarantines
@@ -58,7 +63,9 @@ class Assembly:
         members = _ordered(group, held)
         identities = [member.identity for member in members]
         self._count = len(members)
-        self._listed = members[:MOST_MEMBERS]
+        self._listed = b"".join([member.identity for member in members[:MOST_MEMBERS]])
+        self._ranks = bytes([member.rank for member in members[:MOST_MEMBERS]])
+        self._tiers = bytes([member.tier for member in members[:MOST_MEMBERS]])
         self._kinds = frozenset(_KINDS[rank] for rank in {member.rank for member in members})
         self._resource_ids = sorted(_resource_ids(said))
         self.threat_id = self._threat_id(members, held) or min((one for one in group.threats if isinstance(one, int)), default=None)
@@ -106,9 +113,9 @@ class Assembly:
             threat_id=self.threat_id,
             detection_id=anchor[1] if anchor[0] == "detection" else None,
             quarantine_ids=tuple(sorted(self._quarantines | ({anchor[1]} if anchor[0] == "quarantine" else set()))),
-            member_ids=tuple(member.identity.hex() for member in self._listed),
-            member_kinds=tuple(_KINDS[member.rank] for member in self._listed),
-            member_tiers=tuple(member.tier for member in self._listed),
+            member_ids=tuple(self._listed.hex(" ", 20).split()),
+            member_kinds=tuple(_KINDS[rank] for rank in self._ranks),
+            member_tiers=tuple(self._tiers),
             member_count=self._count,
             first_at=self.first_at,
             last_at=self._last_at,

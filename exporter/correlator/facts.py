@@ -54,8 +54,7 @@ def _block_facts(payload: ThreatActions | ResourceScan, threat: Threat) -> Itera
     for part in own(payload.actions if isinstance(payload, ThreatActions) else payload.results, threat):
         yield "threat_name", part.threat_name
         yield "severity_id", getattr(part, "severity_id", None)
-        for sha1 in getattr(part, "sha1", ()):
-            yield "sha1", sha1
+        yield "sha1", next(iter(getattr(part, "sha1", ())), None)
         return
 
 

@@ -6,11 +6,15 @@ several entries, go to one of them: the nearest in time, then the smallest id. S
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple, TypeVar
 
 from exporter.correlator.held import FAR, Held
-from exporter.correlator.keys import BROADEST, Anchor, Keys, Threat
+from exporter.correlator.keys import BROADEST, TWINS, Anchor, Keys, Threat
+
+_Item = TypeVar("_Item")
+_NONE: AbstractSet[Any] = frozenset()
 
 
 class Members(NamedTuple):
@@ -34,19 +38,16 @@ class Group:
         self.members: list[Members] = []
         self.heard = [own]
         """Positions of the records whose times are the group's."""
-        self.paths: set[int] = set()
-        self.threats: set[int | str] = set()
-        self.sha1s: set[str] = set()
-        self.signatures: set[int] = set()
-        self.quarantines: set[str] = set()
+        self.paths: AbstractSet[int] = _NONE
+        self.threats: AbstractSet[int | str] = _NONE
+        self.sha1s: AbstractSet[str] = _NONE
+        self.signatures: AbstractSet[int] = _NONE
+        self.quarantines: AbstractSet[str] = _NONE
         self.broad = False
 
     def learn(self, keys: Keys, names: "Names") -> None:
         """Take what a record of its own says as the group's."""
-        self.paths.update(keys.paths)
-        self.threats.update(names.tokens(keys.threats))
-        self.sha1s.update(keys.sha1s)
-        self.signatures.update(keys.signatures)
+        self._take(keys.paths, names.tokens(keys.threats), keys.sha1s, keys.signatures)
         self.broad = keys.breadth == BROADEST
 
     @property
@@ -58,9 +59,9 @@ class Group:
     def twins(self) -> Iterator[tuple[str, str, int]]:
         """Word, name and time of the events that are among its own records, or of which they may be copies."""
         for position in self._own:
-            keys, times = self.held.keys(position), self.held.times(position)
-            if keys.twin and times:
-                yield from ((keys.twin, name, times[0]) for _, name in keys.threats if name)
+            twin, times = TWINS[self.held.parts(position)[0]], self.held.times(position)
+            if twin and times:
+                yield from ((twin, name, times[0]) for _, name in self.held.keys(position).threats if name)
 
     def about(self, threat: int | str) -> "Group":
         """What of a block speaks of one of its threats: its hashes may be those of another."""
@@ -82,10 +83,23 @@ class Group:
 
     def _learn(self, other: "Group") -> None:
         self.heard += other.heard
-        self.paths |= other.paths
-        self.threats |= other.threats
-        self.sha1s |= other.sha1s
-        self.signatures |= other.signatures
+        self._take(other.paths, other.threats, other.sha1s, other.signatures)
+
+    def _take(self, paths: Collection[int], threats: Collection[int | str], sha1s: Collection[str], signatures: Collection[int]) -> None:
+        self.paths = joined(self.paths, paths)
+        self.threats = joined(self.threats, threats)
+        self.sha1s = joined(self.sha1s, sha1s)
+        self.signatures = joined(self.signatures, signatures)
+
+
+def joined(known: AbstractSet[_Item], more: Collection[_Item]) -> AbstractSet[_Item]:
+    """Both; `known` itself where it is a set of its own. Most groups have most of their sets empty, and share one for that."""
+    if not more:
+        return known
+    if not isinstance(known, set):
+        return set(more)
+    known.update(more)
+    return known
 
 
 class Names:
@@ -124,8 +138,8 @@ def distance(times: Iterable[int], others: Sequence[int]) -> int:
 
 def exact(held: Held, names: Names) -> tuple[dict[Anchor, Group], Sequence[int]]:
     """Tier 1: the groups by their anchors, and the positions of the records that have none."""
-    positions: dict[Anchor | None, array[int]] = {None: array("L")}
-    takers = [positions.setdefault(keys.anchor, array("L")).append for keys in held.said]
+    positions: dict[Anchor | None, array[int]] = {None: array("I")}
+    takers = [positions.setdefault(keys.anchor, array("I")).append for keys in held.said]
     for position, number in enumerate(held.numbers):
         takers[number](position)
     loose = positions.pop(None)
@@ -139,7 +153,7 @@ def exact(held: Held, names: Names) -> tuple[dict[Anchor, Group], Sequence[int]]
     namings = _named(held.said, "quarantine", "resource")
     for quarantine, detections in claims.items():
         for detection in detections:
-            groups[detection].quarantines.add(quarantine[1])
+            groups[detection].quarantines = joined(groups[detection].quarantines, quarantine[1:])
     for anchor in {owner for owners in namings.values() for owner in owners}:
         groups.setdefault(anchor, Group(anchor, held))
     _settle(groups, namings)

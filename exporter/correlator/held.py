@@ -20,7 +20,7 @@ class Held:
 
     def __init__(self) -> None:
         self.said: list[Keys] = []
-        self.numbers = array("L")
+        self.numbers = array("I")
         """For each position, which of `said` the record says."""
         self._known: dict[Keys, int] = {}
         self._orders = bytearray()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
-from exporter.correlator.groups import Group, Members, Names
+from exporter.correlator.groups import Group, Members, Names, joined
 from exporter.correlator.held import Held
 from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor
 from exporter.correlator.paths import is_place
@@ -160,7 +160,7 @@ def join_entries(groups: dict[Anchor, Group]) -> None:
     for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):
         target = groups[candidate.anchor]
         if not target.quarantines:
-            target.quarantines.add(anchor[1])
+            target.quarantines = joined(target.quarantines, anchor[1:])
             target.absorb(groups.pop(anchor), candidate.tier, candidate.key)
 
 

@@ -6,6 +6,7 @@ threat name of an event and its line in MPLog. Tier 3 is threat and path. `joins
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -46,7 +47,6 @@ class Keys(msgspec.Struct, frozen=True, gc=False):
     """What a held record can be joined by, but for its times; records that say the same are one object in memory.
 
     `anchor` is the id whose group the record belongs to by itself; `quarantines` and `resources` are the ids that it names besides.
-    `twin` says of which event a record is or may be the copy.
     """
 
     anchor: Anchor | None = None
@@ -56,7 +56,6 @@ class Keys(msgspec.Struct, frozen=True, gc=False):
     signatures: tuple[int, ...] = ()
     threats: tuple[Threat, ...] = ()
     paths: tuple[int, ...] = ()
-    twin: str = ""
     breadth: int = ONE
     threat_id: int | None = None
 
@@ -115,6 +114,7 @@ def _hashes(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(value.lower() for value in _ids(values) if value.lower() != _EMPTY_SHA1)
 
 
+@lru_cache(64)
 def _threat(threat_id: int | None, name: str | None) -> tuple[Threat, ...]:
     if threat_id and not joins(threat_id):
         return ()
@@ -131,7 +131,6 @@ def _event(payload: ThreatEvent) -> Keys:
         anchor=_anchor("detection", payload.detection_id),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests(payload.resources, (payload.file_path,)),
-        twin=_TWINS.get(type(payload), ""),
         breadth=AFTERMATH if isinstance(payload, QuarantineChange) else ONE,
         threat_id=payload.threat_id,
     )
@@ -191,7 +190,6 @@ def _line(payload: DetectionEvent | DetectionAdd | DetectionClean | DetectionLin
         signatures=_signatures((payload.sig_seq,)),
         threats=_threat(payload.threat_id, payload.threat_name),
         paths=digests(payload.resources, (payload.file_path,)),
-        twin=_TWINS.get(type(payload), ""),
         threat_id=payload.threat_id,
     )
 
@@ -260,7 +258,7 @@ _TIMES: dict[Callable[[Any], Keys], tuple[tuple[str, ...], ...]] = {
     _scan: (("started_at", "ended_at"), _LOGGED),
 }
 """Attributes with times: of the first row that has one. A block's line before it may be hours older: only where it has no time itself."""
-_TWINS: dict[type[Payload], str] = {
+_WORDS = {
     Detection: DETECTED,
     UnwantedApplication: DETECTED,
     DetectionEvent: DETECTED,
@@ -270,3 +268,5 @@ _TWINS: dict[type[Payload], str] = {
     ActionFailed: ACTED,
     DetectionClean: ACTED,
 }
+TWINS = tuple(_WORDS.get(payload, "") for payload in JOINABLE)
+"""By rank, of which event a record is or may be the copy."""

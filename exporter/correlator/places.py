@@ -1,7 +1,7 @@
 """Which incidents each held record belongs to, and what it tells them."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 
 from exporter.correlator.assembly import Assembly
 from exporter.correlator.groups import Members
@@ -12,13 +12,16 @@ from exporter.records import Correlation, Record
 
 
 class Places:
-    """Records of one exact id have a place together; the others, which may belong to several incidents, each its own."""
+    """Records of one exact id have a place together; the others, which may belong to several incidents, each its own.
 
-    def __init__(self, held: Held, tellings: Mapping[Anchor, Telling]) -> None:
+    A telling goes from `tellings` to its incident.
+    """
+
+    def __init__(self, held: Held, tellings: MutableMapping[Anchor, Telling]) -> None:
         self._held = held
         self._tellings = tellings
         self._correlations: list[Correlation | None] = [None]
-        self._numbers = array("L", bytes(array("L").itemsize * len(held)))
+        self._numbers = array("I", bytes(array("I").itemsize * len(held)))
         self._loose: dict[int, list[tuple[Assembly, Members]]] = {}
 
     def add(self, assembly: Assembly, members: Members) -> None:
@@ -27,7 +30,7 @@ class Places:
         if anchor is None:
             self._loose.setdefault(members.positions[0], []).append((assembly, members))
             return
-        assembly.told.merge(self._tellings[anchor])
+        assembly.told.merge(self._tellings.pop(anchor))
         self._correlations.append(Correlation(assembly.id, members.tier, members.key))
         for position in members.positions:
             self._numbers[position] = len(self._correlations) - 1

@@ -13,6 +13,8 @@ _VERDICTS = (Verdict.VERIFIED, Verdict.UNVERIFIABLE, Verdict.FAILED)
 _WORSE = {verdict: place for place, verdict in enumerate(_VERDICTS)}
 _CODES = {name: code for code, name in enumerate(NAMES)}
 _STATE = Struct("<QBB")
+_KEYS: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+"""Names with what of them is said, one object for all incidents: there are few."""
 _RANK = 1
 """Bytes of an order before what follows the rank."""
 
@@ -62,7 +64,7 @@ class Telling:
     def _take_fact(self, key: tuple[Any, ...], order: bytes, said: tuple[Any, ...]) -> None:
         known = self._facts.get(key)
         if known is None or order < known[0]:
-            self._facts[key] = order, said
+            self._facts[_KEYS.setdefault(key, key)] = order, said
 
     def _take_resources(self, found: tuple[Resource, ...], order: bytes) -> None:
         known = self._resources.get(found)

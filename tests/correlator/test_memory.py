@@ -11,7 +11,7 @@ DETECTIONS = 700
 BULK = {f"Field {number}": "some value of an event " * 3 for number in range(42)}
 
 
-def test_a_held_record_costs_one_and_a_half_kilobytes_and_three_and_a_half_while_joining(tmp_path: Path) -> None:
+def test_a_held_record_costs_less_than_one_kilobyte_and_two_while_joining(tmp_path: Path) -> None:
     correlator = Correlator("case", "HOST", tmp_path, memory_bytes=100_000)
     tracemalloc.start()
     try:
@@ -31,5 +31,5 @@ def test_a_held_record_costs_one_and_a_half_kilobytes_and_three_and_a_half_while
     finally:
         tracemalloc.stop()
     assert count == 4 * DETECTIONS
-    assert offered / (3 * DETECTIONS) < 1500
-    assert finished / (3 * DETECTIONS) < 3500
+    assert offered / (3 * DETECTIONS) < 900
+    assert finished / (3 * DETECTIONS) < 2000
