@@ -38,7 +38,7 @@ class Held:
         self.numbers.append(number)
         self._times.extend(times)
         self._ends.append(len(self._times))
-        order = _ORDER.pack(rank, min(times, default=FAR), bytes.fromhex(identity))
+        order = _ORDER.pack(rank, min(times) if times else FAR, bytes.fromhex(identity))
         self._orders += order
         return order
 

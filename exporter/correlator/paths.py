@@ -1,7 +1,7 @@
 """One form for the many ways in which Defender writes the same place."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from exporter.formats.known import Known
@@ -33,21 +33,13 @@ def normalize(path: str) -> tuple[str, bool]:
 
 def digests(resources: Iterable[Resource], paths: Iterable[str | None] = ()) -> tuple[int, ...]:
     """64-bit digests of the distinct normalized values; those of places in a file system are even, the others odd."""
-    found = (_KNOWN[value] for value in _values(resources, paths))
-    return tuple(dict.fromkeys(digest for digest in found if digest is not None))
+    found = [*[_KNOWN[resource.value] for resource in resources], *[_KNOWN[path] for path in paths if path]]
+    return tuple(dict.fromkeys([digest for digest in found if digest is not None]))
 
 
 def is_place(digest: int) -> bool:
     """True for the digest of a place in a file system."""
     return not digest & 1
-
-
-def _values(resources: Iterable[Resource], paths: Iterable[str | None]) -> Iterator[str]:
-    for resource in resources:
-        yield resource.value
-    for path in paths:
-        if path:
-            yield path
 
 
 def _digest(value: str) -> int | None:

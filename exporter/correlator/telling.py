@@ -36,8 +36,11 @@ class Telling:
     def add(self, record: Record, order: bytes, threat: Threat) -> None:
         """Take what a member says."""
         payload = record.payload
-        self._take_source(record.source, order[_RANK:])
-        self._verdict = max(self._verdict, _WORSE[record.integrity.verdict])
+        first = order[_RANK:]
+        if self.source is None or first <= self._first:
+            self._take_source(record.source, first)
+        if (worse := _WORSE[record.integrity.verdict]) > self._verdict:
+            self._verdict = worse
         names, said = facts(payload, threat)
         self._take_fact((names, *[value is None for value in said]), order, said)
         if found := resources(payload, threat):
