@@ -55,7 +55,7 @@ servers-test: $(STAMP) ## every test with a real server, in whole amounts
 faults: $(STAMP) ## kill exports and ingests 1,000 times each at random (hours)
 	DEFENDER_EXPORTER_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -n auto tests/ingest/test_faults.py
 
-scale: $(STAMP) ## batches of 1,000 and 10,000 hosts, killed again and again
+scale: $(STAMP) ## batches of 1,000 and 10,000 hosts, killed again and again (half an hour)
 	DEFENDER_EXPORTER_SCALE=1000 $(BIN)/python -m pytest tests/batch/test_faults.py
 	DEFENDER_EXPORTER_SCALE=10000 $(BIN)/python -m pytest tests/batch/test_faults.py
 

@@ -90,9 +90,11 @@ class SortedRuns:
 
     def lines(self) -> Iterator[bytes]:
         """The same, one by one."""
-        for block in self._sorted():
-            for _, line in block.pairs:
-                yield line
+        return chain.from_iterable(block.each() for block in self._sorted())
+
+    def blocks(self) -> Iterator["Block"]:
+        """The same, many at once, with their number."""
+        return self._sorted()
 
     def save(self, path: Path) -> Saved:
         """Write all lines with their keys as one run; once, after the last `add`. Raises SinkUnavailable."""
@@ -105,7 +107,7 @@ class SortedRuns:
             file.abort()
         return Saved(path, self.count, self.size, file.checksum)
 
-    def _sorted(self) -> Iterator["_Block"]:
+    def _sorted(self) -> Iterator["Block"]:
         self._pairs.sort()
         return _merged([_blocks(self._pairs), *(run.blocks() for run in chain(*self._levels, self._saved))])
 
@@ -144,7 +146,7 @@ class SortedRuns:
         runs[-1].extend(_merged(run.blocks() for run in parts))
 
 
-class _Block:
+class Block:
     """Some sorted lines with their keys, as they lie in a file."""
 
     __slots__ = ("_keys", "_pairs", "_sizes", "lines")
@@ -166,6 +168,10 @@ class _Block:
     def __len__(self) -> int:
         return len(self._sizes) // 2
 
+    def each(self) -> list[bytes]:
+        """The lines without their keys."""
+        return [line for _, line in self.pairs]
+
     @property
     def first(self) -> _Pair:
         return self._keys[: self._sizes[0]], self.lines[: self._sizes[len(self)]]
@@ -181,12 +187,12 @@ class _Block:
         return b"".join((_numbers(sizes).tobytes(), self._keys, self.lines))
 
 
-def _block(pairs: list[_Pair]) -> _Block:
+def _block(pairs: list[_Pair]) -> Block:
     keys, lines = zip(*pairs, strict=True)
-    return _Block(array("Q", (*map(len, keys), *map(len, lines))), b"".join(keys), b"".join(lines), pairs)
+    return Block(array("Q", (*map(len, keys), *map(len, lines))), b"".join(keys), b"".join(lines), pairs)
 
 
-def _blocks(pairs: list[_Pair]) -> Iterator[_Block]:
+def _blocks(pairs: list[_Pair]) -> Iterator[Block]:
     """Sorted lines in blocks, none of them empty."""
     start, size = 0, 0
     for end, (_, line) in enumerate(pairs, 1):
@@ -208,20 +214,20 @@ class _Run:
         self.file = file
         self.last = (b"", b"")
 
-    def extend(self, blocks: Iterable[_Block]) -> None:
+    def extend(self, blocks: Iterable[Block]) -> None:
         """Write blocks that are not below `last`."""
         for block in blocks:
             self.file.write(block.encoded)
             self.last = block.last
         self.file.flush()
 
-    def blocks(self) -> Iterator[_Block]:
+    def blocks(self) -> Iterator[Block]:
         """What was written, from the first block."""
         self.file.seek(0)
         while head := self.file.read(8):
             count = int.from_bytes(head, "little")
             sizes = _numbers(array("Q", self.file.read(16 * count)))
-            yield _Block(sizes, self.file.read(sum(sizes[:count])), self.file.read(sum(sizes[count:])))
+            yield Block(sizes, self.file.read(sum(sizes[:count])), self.file.read(sum(sizes[count:])))
 
 
 def _numbers(numbers: "array[int]") -> "array[int]":
@@ -243,7 +249,7 @@ class _Head:
 
     __slots__ = ("block", "first", "last", "run", "start")
 
-    def __init__(self, block: _Block, run: Iterator[_Block]) -> None:
+    def __init__(self, block: Block, run: Iterator[Block]) -> None:
         self.block, self.run, self.start = block, run, 0
         self.first, self.last = block.first, block.last
 
@@ -263,7 +269,7 @@ class _Head:
         return None if block is None else _Head(block, self.run)
 
 
-def _merged(runs: Iterable[Iterator[_Block]]) -> Iterator[_Block]:
+def _merged(runs: Iterable[Iterator[Block]]) -> Iterator[Block]:
     """Sorted blocks one after the other.
 
     Of every run as much is taken as lies below the end of the block that ends first, and sorted: that is quicker than one line at a time,

@@ -81,7 +81,7 @@ class TimesketchSink:
         runs = self._timeline.runs
         if isinstance(self._output, PartFile) and (runs.size > self._part_bytes or runs.count > self._part_lines):
             self._output.abort()
-            paths = write_parts(Path(self.target), runs.lines(), self._part_bytes, self._part_lines, self._force)
+            paths = write_parts(Path(self.target), runs.blocks(), self._part_bytes, self._part_lines, self._force)
         else:
             for piece in runs.pieces():
                 self._output.write(piece)

@@ -9,8 +9,7 @@ from typing import Any
 import orjson
 
 from exporter.sinks.atomic import PartFile
-
-_PIECE = 1 << 17
+from exporter.sinks.runs import Block
 
 
 def part_path(path: Path, number: int) -> Path:
@@ -30,25 +29,17 @@ class _Part:
         self.count = 0
         self.first = self.last = b""
         self._digest = hashlib.sha256()
-        self._piece: list[bytes] = []
-        self._piece_size = 0
 
-    def write(self, line: bytes) -> None:
-        self.first = self.first or line
-        self.last = line
-        self.count += 1
-        self.size += len(line)
-        self._piece.append(line)
-        self._piece_size += len(line)
-        if self._piece_size >= _PIECE:
-            self.flush()
+    def has_room(self, lines: bytes, count: int, size_limit: int, line_limit: int) -> bool:
+        return self.size + len(lines) <= size_limit and self.count + count <= line_limit
 
-    def flush(self) -> None:
-        data = b"".join(self._piece)
-        self._digest.update(data)
-        self.file.write(data)
-        self._piece.clear()
-        self._piece_size = 0
+    def write(self, lines: bytes, count: int) -> None:
+        self.first = self.first or lines[: lines.index(b"\n")]
+        self.last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+        self.count += count
+        self.size += len(lines)
+        self._digest.update(lines)
+        self.file.write(lines)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -61,19 +52,20 @@ class _Part:
         }
 
 
-def write_parts(path: Path, lines: Iterable[bytes], size_limit: int, line_limit: int, force: bool) -> list[str]:
-    """Write `lines` to as many parts as the limits ask for, and return all paths, the manifest last; on an error none is left."""
+def write_parts(path: Path, blocks: Iterable[Block], size_limit: int, line_limit: int, force: bool) -> list[str]:
+    """Write lines to as many parts as the limits ask for, and return all paths, the manifest last; on an error none is left."""
     parts: list[_Part] = []
     manifest = PartFile(manifest_path(path), force)
     done: list[str] = []
     try:
-        for line in lines:
-            if not parts or parts[-1].count >= line_limit or parts[-1].size + len(line) > size_limit:
-                if parts:
-                    parts[-1].flush()
-                parts.append(_Part(part_path(path, len(parts) + 1), force))
-            parts[-1].write(line)
-        parts[-1].flush()
+        for block in blocks:
+            pieces = [(block.lines, len(block))]
+            if not parts or not parts[-1].has_room(*pieces[0], size_limit, line_limit):
+                pieces = [(line, 1) for line in block.each()]
+            for lines, count in pieces:
+                if not parts or not parts[-1].has_room(lines, count, size_limit, line_limit):
+                    parts.append(_Part(part_path(path, len(parts) + 1), force))
+                parts[-1].write(lines, count)
         manifest.write(orjson.dumps({"parts": [part.facts() for part in parts]}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         for file in (*(part.file for part in parts), manifest):
             done += file.commit()

@@ -16,6 +16,7 @@ import msgspec
 
 from exporter.errors import SinkRefused, SinkUnavailable
 from exporter.sinks.atomic import PartFile
+from exporter.sinks.runs import Block
 from exporter.sinks.timesketch_parts import write_parts
 
 JOURNAL = "upload.json"
@@ -85,17 +86,17 @@ def make_folder(folder: Path) -> None:
         raise SinkRefused(f"the spool folder `{folder}` cannot be made: {error.strerror}") from error
 
 
-def fill(spool: Path, lines: Iterable[bytes], limits: tuple[int, int], server: str, timeline: str) -> Spool:
+def fill(spool: Path, blocks: Iterable[Block], limits: tuple[int, int], server: str, timeline: str) -> Spool:
     """Write the parts of at most `limits` (bytes, lines), or find the folder in which an earlier run left the same ones.
 
-    `lines` has at least one line. What a killed run left half written is removed: nobody else writes here.
+    `blocks` has at least one line. What a killed run left half written is removed: nobody else writes here.
     """
     try:
         for left in spool.glob(f"{_NEW}*"):
             shutil.rmtree(left, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=_NEW, dir=spool))
         try:
-            write_parts(new / _STEM, lines, *limits, force=True)
+            write_parts(new / _STEM, blocks, *limits, force=True)
             journal = Journal(server, timeline, msgspec.json.decode((new / _MANIFEST).read_bytes(), type=_Manifest).parts)
             return _placed(spool, new, journal)
         finally:

@@ -79,7 +79,7 @@ class TimesketchUpload:
         """Write the parts, upload them, and wait until the server has indexed every row."""
         runs = self._timeline.runs
         if runs.count and self._delivered is None:
-            self._delivered = fill(self._spool, runs.lines(), self._limits, self._server.address, self._timeline_name)
+            self._delivered = fill(self._spool, runs.blocks(), self._limits, self._server.address, self._timeline_name)
             runs.close()
             self._server.close()
             self._server.login()  # the run may have lasted longer than the session

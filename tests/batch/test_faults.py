@@ -140,7 +140,7 @@ def _wait_for_lines(path: Path, number: int, process: subprocess.Popen[bytes]) -
     while process.poll() is None and time.monotonic() < end:
         if path.exists() and len(path.read_bytes().splitlines()) >= number:
             return
-        time.sleep(0.02)
+        time.sleep(max(0.02, HOSTS / 50_000))
 
 
 def _wait_until_gone(processes: list[int]) -> None:

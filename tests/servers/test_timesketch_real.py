@@ -17,6 +17,7 @@ import pytest
 
 from exporter.errors import LockHeld, SinkRefused, SinkUnavailable
 from exporter.sinks import timesketch_delivery
+from exporter.sinks.runs import SortedRuns
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timesketch_delivery import Delivery, Destination
 from exporter.sinks.timesketch_server import TimesketchServer
@@ -281,8 +282,10 @@ def wait_for(spool: Path, state: str) -> list[dict[str, Any]]:
 
 def test_a_mapping_conflict_is_not_complete(timesketch: Timesketch, tmp_path: Path):
     row = {"message": "m", "datetime": "2026-01-01T00:00:00.000000+00:00", "timestamp": 1767225600000000, "timestamp_desc": "x"}
-    lines = [json.dumps({**row, "n": value}).encode() + b"\n" for value in (1, "no number")]
-    spool = fill(tmp_path, iter(lines), (1 << 20, 10), timesketch.address, "conflict")
+    runs = SortedRuns(tmp_path)
+    for key, value in ((b"1", 1), (b"2", "no number")):
+        runs.add(key, json.dumps({**row, "n": value}).encode() + b"\n")
+    spool = fill(tmp_path, runs.blocks(), (1 << 20, 10), timesketch.address, "conflict")
     with pytest.raises(SinkUnavailable, match="1 out of 2 events imported"):
         Delivery(timesketch.server, Destination(f"conflict {timesketch.unique}", "conflict"), SinkSettings(), 60).deliver(spool)
     assert not spool.journal.complete
