@@ -67,17 +67,16 @@ _AFTER_SEMICOLON = re.compile(rb";(?=" + _FORMULA + rb")")
 
 
 class _Form(NamedTuple):
-    """What rows of one `Common` with the same names of own attributes have in common; `cells` are stretches of cells joined.
+    """What rows of one `Common` with the same names of own attributes have in common.
 
-    `extra` is a template for the time and the values of `names`; `username` and `inode` are None where each row has its own, and so is
-    `place`, a part of the sort key.
+    `pieces` are texts between which there is room for time, username, short message, message, inode, the full time and the values of
+    `names`. `username` and `inode` are None where each row has its own, and so is `place`, a part of the sort key.
     """
 
-    cells: tuple[str, ...]
+    pieces: tuple[str, ...]
     username: str | None
     inode: str | None
     place: bytes | None
-    extra: str
     names: tuple[str, ...]
     suspect: bool
 
@@ -154,17 +153,18 @@ class L2tcsvSink:
         username = form.username or own["username"] or "-"
         inode = form.inode or str(own["inode"]) or "-"
         values = [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in form.names]
-        extra = (form.extra % (iso(ticks, 7), *values)).replace("\n", "-").replace("\r", "")
-        if "\0" in f"{username}{short}{message}{inode}{extra}":  # the row holds its cells even so
-            username, short, message, inode, extra = map(clean, (username, short, message, inode, extra))
-        before, hostname, display, after = form.cells
+        varying = "".join((username, short, message, inode, *values))
+        if "\0" in varying or "\n" in varying or "\r" in varying:  # the row holds its cells even so
+            username, short, message, inode = map(clean, (username, short, message, inode))
+            values = [_dashed(clean(value)) for value in values]
+        pieces = [*form.pieces]
         when = f"{minute}{_SECONDS[rest // TICKS_PER_SECOND]}\0{zone}"
-        text = f"{when}\0{before}\0{username}\0{hostname}\0{short}\0{message}\0{display}\0{inode}\0{after}\0{extra}"
+        pieces[1::2] = (when, username, short, message, inode, iso(ticks, 7), *values)
         suspect = odd or form.suspect or short[0] in _SUSPECT or message[0] in _SUSPECT
         if form.place is None or form.username is None:
             suspect = suspect or username[0] in _SUSPECT or inode[0] in _SUSPECT
         ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
-        return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), self._line(text, suspect=suspect)
+        return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), self._line("".join(pieces), suspect=suspect)
 
     def _line(self, text: str, *, suspect: bool) -> bytes:
         try:
@@ -192,19 +192,21 @@ def _form(row: Row) -> _Form:
     common, own = row.common, row.own
     shared = common.attributes
     names = sorted((shared.keys() | own.keys()) - RESERVED - common.message_attributes)
-    values = {name: str(shared[name]).replace("%", "%%") for name in names if name not in own}
-    pairs = (f"{name.replace('%', '%%')}: {values.get(name, '%s')}" for name in ("datetime", *names))
-    before = (_MACB.get(common.timestamp_desc, "...."), common.source_short, common.source_long, common.timestamp_desc)
-    stretches = (before, (common.hostname,), ("2", common.display_name), (" ".join(common.tags), common.parser))
+    beginning = (_MACB.get(common.timestamp_desc, "...."), common.source_short, common.source_long, common.timestamp_desc)
+    stretches = (beginning, (common.hostname,), ("2", common.display_name), (" ".join(common.tags), common.parser))
     cells = [[clean(cell) or "-" for cell in stretch] for stretch in stretches]
     username = None if "username" in own else shared.get("username") or "-"
     inode = None if "inode" in own else str(shared.get("inode", "")) or "-"
+    before, hostname, display, after = map("\0".join, cells)
+    texts = ["", f"\0{before}\0", f"\0{hostname}\0", "\0", f"\0{display}\0", f"\0{after}\0datetime: ", ""]
+    for name in names:
+        texts[-1] += f"; {name}: " if name in own else _dashed(f"; {name}: {shared[name]}")
+        texts += [""] if name in own else []
     return _Form(
-        cells=tuple(map("\0".join, cells)),
+        pieces=tuple(piece for text in texts for piece in (text, ""))[:-1],
         username=username,
         inode=inode,
         place=None if inode is None else _place(common.display_name, inode),
-        extra="; ".join(pairs),
         names=tuple(name for name in names if name in own),
         suspect=any(map(_is_suspect, (username or "-", inode or "-", *chain.from_iterable(cells)))),
     )
@@ -216,6 +218,10 @@ def _place(name: str, inode: str) -> bytes:
 
 def _is_suspect(cell: str) -> bool:
     return cell != "-" and cell[0] in _SUSPECT
+
+
+def _dashed(extra: str) -> str:
+    return extra.replace("\n", "-").replace("\r", "")
 
 
 def _unbroken(message: str) -> str:

@@ -61,10 +61,15 @@ class SortedRuns:
 
     def add(self, key: bytes, line: bytes) -> None:
         """Take one line. Raises SinkUnavailable when the disk of the temporary files is full."""
-        self._pairs.append((key, line))
-        self.count += 1
-        self.size += len(line)
-        self._used += len(key) + len(line) + _OBJECT_BYTES
+        self.add_all([(key, line)])
+
+    def add_all(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take a few lines with their keys."""
+        self._pairs += pairs
+        size = sum([len(line) for _, line in pairs])
+        self.count += len(pairs)
+        self.size += size
+        self._used += size + sum([len(key) for key, _ in pairs]) + len(pairs) * _OBJECT_BYTES
         if self._used > self._memory_bytes:
             self._spill()
 

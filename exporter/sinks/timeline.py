@@ -1,6 +1,7 @@
 """What the timeline sinks have in common: one line per row, sorted with bounded memory, written when all are known."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -38,22 +39,19 @@ class Timeline:
             return (Result(position, event.id, Outcome.DEAD, str(error), 0),)
         if not lines:
             return (Result(position, event.id, Outcome.SKIPPED, "no usable time", 0),)
-        for key, line in lines:
-            self.runs.add(key, line)
+        self.runs.add_all(lines)
         return (Result(position, event.id, Outcome.WRITTEN, "", len(lines)),)
 
     def take(self, outputs: Sequence[Output], position: int) -> Iterable[Result]:
         """Take the lines that were made of as many records."""
         self.position = position
-        rows = empty = 0
-        for lines in cast(Sequence[Lines], outputs):
-            for key, line in lines:
-                self.runs.add(key, line)
-            rows += len(lines)
-            empty += not lines
+        made = cast(Sequence[Lines], outputs)
+        lines = list(chain.from_iterable(made))
+        self.runs.add_all(lines)
+        empty = sum(not one for one in made)
         if empty:
             yield Result(position, "", Outcome.SKIPPED, "no usable time", 0, records=empty)
-        yield Result(position, "", Outcome.WRITTEN, "", rows, records=len(outputs) - empty)
+        yield Result(position, "", Outcome.WRITTEN, "", len(lines), records=len(outputs) - empty)
 
 
 def _folder(target: str) -> Path | None:
