@@ -26,6 +26,7 @@ from exporter.sinks.targets import SinkTarget
 from exporter.times import UNIX_EPOCH, USABLE_END, iso
 
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+_MOST = 1024
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,36 +79,28 @@ class EventMaker:
         self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
         self._makers = [made for target in order.targets if (made := maker(target)) is not None]
         self._now = _Now(order.host, source)
-        self._tags: dict[Integrity, tuple[str, ...]] = {}
+        self._logs: dict[object, tuple[bytes, ...] | None] = {}
         self._begin()
 
     def _begin(self) -> None:
         self._taken: dict[tuple[str, Verdict], int] = {}
         self._outputs: tuple[list[Output], ...] = tuple([] for _ in self._makers)
 
-    def take(self, payload: Payload, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+    def take(self, payload: Payload, alike: object, offset: int, raw_hash: str, integrity: Integrity) -> bool:
         """See `exporter.records.Maker`."""
         if payload.__class__ in JOINABLE:
             return False
         event, now = cast(WindowsEvent, payload), self._now
-        ticks = event.created_at
+        ticks, name = event.created_at, payload.kind
         if ticks is None or not UNIX_EPOCH <= ticks < USABLE_END:
             return False
-        name = payload.kind
-        now.id = found = identity(self._case, self._host, event_key(event))
-        now.kind, now.payload, now.offset, now.hash, now.number, now.integrity = (
-            self._kinds[name],
-            payload,
-            offset,
-            raw_hash,
-            event.record_id,
-            integrity,
-        )
-        tags = self._tags.get(integrity)
-        if tags is None:
-            tags = self._tags[integrity] = tags_of(integrity, None)
-        now.moment = Moment(found, iso(ticks, event.created_digits), "record", tags, "created_at")
+        if integrity is not now.integrity or event.origin != now.origin:
+            now.integrity, now.origin, now.tags = integrity, event.origin, tags_of(integrity, None)
+            self._logs.clear()
+        now.kind, now.payload, now.offset, now.hash, now.number = self._kinds[name], payload, offset, raw_hash, event.record_id
+        now.id, now.text = identity(self._case, self._host, event_key(event)), iso(ticks, event.created_digits)
         try:
+            now.log = self._log(alike) if alike is not None else None
             outputs = [make(now) for make in self._makers]
         except _REFUSED:
             return False
@@ -116,6 +109,15 @@ class EventMaker:
         known = name, integrity.verdict
         self._taken[known] = self._taken.get(known, 0) + 1
         return True
+
+    def _log(self, alike: object) -> tuple[bytes, ...] | None:
+        """What the documents of events that are alike have in common."""
+        if alike not in self._logs:
+            if len(self._logs) >= _MOST:
+                self._logs.clear()
+            now = self._now
+            self._logs[alike] = now.kind.compiled.log_pieces(now, now.payload, now)
+        return self._logs[alike]
 
     def made(self) -> Made | None:
         """See `exporter.records.Maker`."""
@@ -132,36 +134,28 @@ class EventMaker:
 
 
 class _Now:
-    """The record that is being made, as a `Record` and a `Mapped`: one object for all, since nobody keeps it."""
+    """The record that is being made, as a `Record`, its `Moment` and a `Mapped`: one object for all, since nobody keeps it."""
 
     __slots__ = (
-        "collector",
-        "correlation",
-        "hash",
-        "host",
-        "id",
-        "incomplete",
-        "integrity",
-        "kind",
-        "moment",
-        "number",
-        "offset",
-        "payload",
-        "source",
+        *("collector", "correlation", "hash", "host", "incomplete", "integrity", "number", "offset", "origin", "payload", "source"),
+        *("attribute", "basis", "id", "kind", "log", "tags", "text"),
     )
-
     id: str
-    kind: Kind
-    moment: Moment
-    payload: Payload
-    integrity: Integrity
-    offset: int
-    number: int
     hash: str
+    kind: Kind
+    log: tuple[bytes, ...] | None
+    number: int
+    offset: int
+    payload: Payload
+    tags: tuple[str, ...]
+    text: str
 
     def __init__(self, host: str, source: Source) -> None:
         self.host, self.source, self.collector = host, source, "evtx"
+        self.integrity: Integrity | None = None
+        self.origin: str | None = None
         self.correlation = self.incomplete = None
+        self.attribute, self.basis = "created_at", "record"
 
     @property
     def record(self) -> Record:
@@ -170,8 +164,8 @@ class _Now:
 
     def document(self) -> bytes:
         """See `exporter.records.Mapped`."""
-        return self.kind.document(self, self.payload, self.moment)
+        return self.kind.document(self, self.payload, self, self.log)
 
     def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """See `exporter.records.Mapped`."""
-        return self.kind.row_maker.rows(self.record, self.id, self.moment, messages)
+        return self.kind.row_maker.rows(self.record, self.id, cast(Moment, self), messages)

@@ -115,8 +115,11 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
 class Maker(Protocol):
     """Maps payloads where they are read."""
 
-    def take(self, payload: "Payload", offset: int, raw_hash: str, integrity: Integrity) -> bool:
-        """Map a payload, whose source offset is in bytes; False, and nothing is done, for one that is to go the ordinary way."""
+    def take(self, payload: "Payload", alike: object, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+        """Map a payload, whose source offset is in bytes; False, and nothing is done, for one that is to go the ordinary way.
+
+        `alike` is one object for all payloads that a log writes of one event id, or None where that is not known.
+        """
         ...
 
     def made(self) -> Made | None:

@@ -33,7 +33,7 @@ def maker(*targets: str) -> EventMaker:
 
 
 def taken(maker: EventMaker, item: Parsed) -> bool:
-    return maker.take(item.payload, item.offset, item.raw_hash, item.integrity)
+    return maker.take(item.payload, None, item.offset, item.raw_hash, item.integrity)
 
 
 def test_each_sink_gets_its_own_outputs() -> None:
@@ -64,7 +64,7 @@ def test_the_maker_of_this_process_makes_what_that_of_another_makes() -> None:
     here, there = given("WS1").here(SOURCE), start(given("WS1").arguments, SOURCE)
     for one in (here, there):
         item = parsed()
-        one.take(item.payload, item.offset, item.raw_hash, item.integrity)
+        one.take(item.payload, None, item.offset, item.raw_hash, item.integrity)
     assert here.made() == there.made()
 
 

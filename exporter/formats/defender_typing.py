@@ -5,7 +5,7 @@ payload's fields in order: fields by keyword cost several times as much, and so 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, get_type_hints
 
 from exporter.formats.defender_events import DefenderEvent, ThreatEvent, WindowsEvent
@@ -38,6 +38,7 @@ def typed(values: Values, form: Form, engine: str | None = None, origin: str | N
     return event
 
 
+@lru_cache(2048)
 def _builder(event_id: int, names: tuple[str, ...]) -> Callable[..., WindowsEvent]:
     """`build(values, engine, origin)` for one form of event."""
     event_class = CLASSES.get(event_id, DefenderEvent)

@@ -328,7 +328,7 @@ class _Reader:
         integrity = self._inside if end <= self._covered else self._outside
         if values[_PROVIDER] == PROVIDER or values[_PROVIDER_GUID] == PROVIDER_GUID:
             event, digest = typed(values, form, engine, self._chunk.origin), sha256(raw).hexdigest()
-            if self._maker is not None and self._maker.take(event, offset, digest, integrity):
+            if self._maker is not None and self._maker.take(event, form if form.of_log else None, offset, digest, integrity):
                 return None
             return Parsed(event, offset, digest, integrity, 1, event.record_id)
         return self._other(values, engine, record, raw, integrity)

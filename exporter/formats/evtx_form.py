@@ -13,25 +13,15 @@ NAMES = (
 
 
 class Form:
-    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them."""
+    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them.
 
-    __slots__ = ("build", "event_id", "names")
+    Where `of_log` is True, their System says the same too, but for number, time and thread.
+    """
 
-    def __init__(self, event_id: int, names: tuple[str, ...]) -> None:
+    __slots__ = ("build", "event_id", "names", "of_log")
+
+    def __init__(self, event_id: int, names: tuple[str, ...], *, of_log: bool = False) -> None:
         self.event_id = event_id
         self.names = names
+        self.of_log = of_log
         self.build: Callable[..., Any] | None = None
-
-
-_FORMS: dict[tuple[int, tuple[str, ...]], Form] = {}
-_MOST = 1024
-
-
-def form_of(event_id: int, names: tuple[str, ...]) -> Form:
-    """The one form of events with this id and these names."""
-    form = _FORMS.get((event_id, names))
-    if form is None:
-        if len(_FORMS) >= _MOST:
-            _FORMS.clear()
-        form = _FORMS[event_id, names] = Form(event_id, names)
-    return form

@@ -11,7 +11,7 @@ import msgspec
 
 from exporter import times
 from exporter.errors import FormatError
-from exporter.formats.evtx_form import NAMES, Form, Values, form_of
+from exporter.formats.evtx_form import NAMES, Form, Values
 from exporter.formats.evtx_quick import learn, quick
 from exporter.formats.known import Known
 
@@ -150,7 +150,7 @@ class Normalizer:
         if form is None and data and rendering.count('":', rendering.find('"EventData":')) != len(data) + 1:
             return _any_parts(_load(rendering))
         if form is None:
-            form = self._forms[shape] = form_of(*shape)
+            form = self._forms[shape] = Form(*shape)
         return system, data, form
 
 
@@ -186,7 +186,7 @@ def _any_parts(rendering: Any) -> tuple[_System, dict[str, str], Form]:
     data = _Data()
     for part in (event.event_data, event.user_data, event.binary_data, event.error_data):
         data.add("Data", part)
-    return event.system, data.values, form_of(_number_of(event.system.event_id), (*data.values,))
+    return event.system, data.values, Form(_number_of(event.system.event_id), (*data.values,))
 
 
 class _Data:

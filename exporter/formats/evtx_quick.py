@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from exporter.formats.evtx_form import Form, Values, form_of
+from exporter.formats.evtx_form import Form, Values
 from exporter.times import UNIX_EPOCH, USABLE_END, iso
 
 _TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
@@ -35,15 +35,15 @@ class _Common:
         self.event_id = form.event_id
         self.system = values[2:11]
         self.user = values[14]
-        self.latest = form
-        self.forms = {form.names: form}
+        self.latest = Form(form.event_id, form.names, of_log=True)
+        self.forms = {form.names: self.latest}
 
     def form(self, names: tuple[str, ...]) -> Form:
         found = self.forms.get(names)
         if found is None:
             if len(self.forms) >= _MOST:
                 self.forms.clear()
-            found = self.forms[names] = form_of(self.event_id, names)
+            found = self.forms[names] = Form(self.event_id, names, of_log=True)
         self.latest = found
         return found
 

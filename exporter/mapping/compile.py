@@ -12,16 +12,16 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
-from exporter.mapping.fragments import Kept, event_data_json, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, field_text, fields_json, with_raw
 from exporter.mapping.references import Run, annotation, expression, without_none
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
-from exporter.mapping.writer import DocumentWriter
+from exporter.mapping.writer import NUMBERS, DocumentWriter
 from exporter.records import Payload
 from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import iso, usable
 
-_NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
+_HELPERS = (iso, usable, fields_json, field_text, event_data_json, with_raw)
 _CONSTANT_NAMESPACE = "run."
 _SHARED = frozenset(
     (
@@ -33,13 +33,16 @@ _SHARED = frozenset(
 
 
 class CompiledKind(msgspec.Struct, frozen=True):
-    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; the others are for timelines.
+    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; `attributes` and what follows is for timelines.
+
+    A fourth argument, what `log_pieces` gives of the same three, spares a look-up for another record of the same log and event id.
 
     `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others, which are of the types `own`;
     `message_fields` gives our message.
     """
 
     document: Callable[..., bytes]
+    log_pieces: Callable[..., tuple[bytes, ...] | None]
     attributes: Callable[..., dict[str, Any]]
     own: Mapping[str, type]
     shared: Callable[..., dict[str, Any]]
@@ -54,7 +57,7 @@ class Compiler:
     def __init__(self, values: Mapping[str, ValueTable], fields: Mapping[str, EcsField], run: Run) -> None:
         self.fields = fields
         self._run = run
-        self._scope: dict[str, Any] = {function.__name__: function for function in (iso, usable, fields_json, event_data_json, with_raw)}
+        self._scope: dict[str, Any] = {function.__name__: function for function in _HELPERS}
         self._scope.update({f"via_{name}": call for name, call in TRANSFORMS.items()})
         self._values = values
 
@@ -81,7 +84,7 @@ class Compiler:
         for group, runs in writer.kept.items():
             kept = Kept([(scope[name], first) for name, first in runs])
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
-        names = ("document", "attributes", "shared", "shared_key", "message_fields")
+        names = ("document", "log_pieces", "attributes", "shared", "shared_key", "message_fields")
         types = {rule.field: self._type(rule, kind) for rule in own}
         return CompiledKind(**{name: scope[name] for name in names}, own=types, source=source)
 
@@ -143,7 +146,7 @@ class Compiler:
         elif field.type == "long":
             yield f"    if v is not None and {LONG_MIN} <= v <= {LONG_MAX}: {target} = v"
             yield f"    elif v is not None: raw[{rule.field.rpartition('.')[2]!r}] = str(v)"
-        elif field.type in _NUMBERS:
+        elif field.type in NUMBERS:
             yield f"    if v is not None: {target} = v"
         elif field.array:
             yield f"    if v: {target} = [v] if v.__class__ is str else v"

@@ -1,6 +1,7 @@
 """Pieces of a document as JSON text: cleaned (C7 to C9), and those that repeat from record to record made once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring as quoted
 from typing import Any
 
 import orjson
@@ -50,6 +51,13 @@ def fields_json(fields: dict[str, Any]) -> bytes:
     if not encoded or _to_clean(encoded):
         encoded = orjson.dumps(without_nothing(cleaned(fields)))
     return b"," + encoded[1:-1] if len(encoded) > 2 else b""
+
+
+def field_text(name: str, value: Any) -> str:
+    """`,"name":value` for one field, empty where it says nothing; most are short texts of ASCII."""
+    if value.__class__ is str and value.isascii() and "\0" not in value:
+        return "" if value in _NOTHING else f',"{name}":{quoted(value)}'
+    return fields_json({name: value}).decode()
 
 
 def event_data_json(name: str, values: Mapping[str, str], text: str) -> bytes:

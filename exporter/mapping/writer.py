@@ -1,15 +1,16 @@
 """Generates the function that writes a kind's documents as JSON text.
 
-What differs in every record (ids, hashes, times, positions, event data) is written field by field. What lies between are runs of fields
-that repeat from record to record: the JSON of each is made by a function of its own and kept for each set of attributes (`fragments.Kept`).
-Runs that change together are kept together: those of the log, of the thread that wrote the event, of the incident, of what happened. So an
-event costs four look-ups instead of one statement for each field.
+What may differ in every record (ids, hashes, times, what happened) is written field by field. What lies between are runs of fields that
+repeat from record to record: the JSON of each is made by a function of its own and kept for each set of attributes (`fragments.Kept`).
+Runs that change together are kept together: those of the log, of the thread that wrote the event, of the incident. So they cost a look-up
+each instead of one statement for each field.
 """
 
+import ast
 import typing
 from collections.abc import Iterator
 from enum import Enum
-from itertools import takewhile
+from itertools import groupby, takewhile
 from types import UnionType
 from typing import Any, Protocol
 
@@ -23,8 +24,6 @@ from exporter.records import Payload
 from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import UNIX_EPOCH, USABLE_END
 
-_OWN = frozenset(("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id"))
-"""Attributes that are another one in every record."""
 _GROUPS: dict[str, frozenset[str]] = {
     "log": frozenset(
         (
@@ -39,7 +38,8 @@ _GROUPS: dict[str, frozenset[str]] = {
 """Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on."""
 _PLAIN = frozenset(("record.hash", "time.id", "time.text"))
 _DATES = ("date", "date_nanos")
-_DATA = ("event_data", "parameter_texts")
+NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
+_DATA = ("event_data", "parameter_texts", "unlisted_data")
 """Transforms of all event data."""
 _Node: typing.TypeAlias = dict[str, Any]
 
@@ -77,7 +77,20 @@ class DocumentWriter:
         joined = _joined([repr(opening), *pieces, repr(b"}")])
         end = [f"    found = {joined}"] if opening else [f"    found = b'{{' + {joined}[1:]"]
         end += ["    return with_raw(found, raw) if raw else found"]
-        return [*self._functions, "def document(r, p, t):", "    raw = {}", *self._look_ups(), *self._data_text(tree), *self._lines, *end]
+        body = ["    raw = {}", *self._look_ups(), *self._data_text(tree), *self._lines, *end]
+        return [*self._functions, *self._log_pieces(), "def document(r, p, t, log=None):", *body]
+
+    def _log_pieces(self) -> Iterator[str]:
+        """`log_pieces(r, p, t)`: what `document` need not look up for another record of the same log; None where it has to."""
+        yield "def log_pieces(r, p, t):"
+        if "log" in self._groups:
+            yield f"    k, raw = ({self._key('log')}), {{}}"
+            yield "    found = known_log(k) or learn_log(k, r, p, t, raw)"
+            yield "    if not raw: return found"
+
+    def _key(self, group: str) -> str:
+        attributes = dict.fromkeys(attribute for _, names in self._groups[group] for attribute in names)
+        return "r.correlation, " if group == "incident" else "".join(f"{expression(name, self._kind)}, " for name in attributes)
 
     def _data_text(self, tree: _Node) -> Iterator[str]:
         """`x`: all of `data` in one text, by which its rules see at once what there is to do."""
@@ -86,9 +99,7 @@ class DocumentWriter:
 
     def _look_ups(self) -> Iterator[str]:
         for group, runs in self._groups.items():
-            attributes = dict.fromkeys(attribute for _, names in runs for attribute in names)
-            key = "r.correlation, " if group == "incident" else "".join(f"{expression(name, self._kind)}, " for name in attributes)
-            yield f"    found = known_{group}(k := ({key}))"
+            yield f"    found = {'log or ' if group == 'log' else ''}known_{group}(k := ({self._key(group)}))"
             yield f"    if found is None: found = learn_{group}(k, r, p, t, raw)"
             yield f"    {''.join(f'{variable}, ' for variable, _ in runs)}= found"
 
@@ -117,8 +128,13 @@ class DocumentWriter:
         opening = comma + orjson.dumps(key) + b":{"
         if self._certain(child):
             return [repr(opening), *self._pieces(child, first=True), repr(b"}")]
-        inside, name = _joined(self._pieces(child, first=False)), self._name("o")
-        self._lines += [f"    {name} = {inside}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
+        pieces = self._pieces(child, first=False)
+        if all(map(_sort, pieces)):
+            name, inside = self._name("u"), _text(pieces)
+            self._lines += [f"    {name} = {inside}", f"    if {name}: {name} = f'{_literal(repr(opening))}{{{name}[1:]}}}}}}'"]
+            return [name]
+        name = self._name("o")
+        self._lines += [f"    {name} = {_joined(pieces)}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
         return [name]
 
     def _certain(self, node: Any) -> bool:
@@ -142,7 +158,7 @@ class DocumentWriter:
         return isinstance(child, Rule) and self._compiler.is_constant(child)
 
     def _group(self, child: Any) -> str:
-        """The group that a rule, or all rules of an object, belong to; empty where there is none, or not one for all."""
+        """The group of attributes that a rule, or all rules of an object, depend on; empty for what is written by itself."""
         rules = [rule for rule in (_rules(child) if isinstance(child, dict) else (child,)) if not self._is_constant(rule)]
         if not all(self._compiler.fields[rule.field].type not in _DATES and self._can_be_kept([rule]) for rule in rules):
             return ""
@@ -150,11 +166,10 @@ class DocumentWriter:
 
     def _name_group(self, rules: list[Rule]) -> str:
         names = {name for rule in rules for name in rule.attributes}
-        return next((group for group, attributes in _GROUPS.items() if names <= attributes), "event")
+        return next((group for group, attributes in _GROUPS.items() if names <= attributes), "")
 
     def _can_be_kept(self, rules: list[Rule]) -> bool:
-        names = {name for rule in rules for name in rule.attributes}
-        return not names & _OWN and all(_hashable(annotation(name, self._kind)) for name in names)
+        return all(_hashable(annotation(name, self._kind)) for rule in rules for name in rule.attributes)
 
     def _repeating(self, run: _Node, *, first: bool) -> list[str]:
         if not run:
@@ -176,7 +191,7 @@ class DocumentWriter:
         if not self._can_be_kept(rules):
             self._lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
             return name
-        group = self._name_group(rules)
+        group = self._name_group(rules) or "message"
         self.kept.setdefault(group, []).append((function, first))
         self._groups.setdefault(group, []).append((name, [attribute for rule in rules for attribute in rule.attributes]))
         return name
@@ -195,13 +210,14 @@ class DocumentWriter:
             variable, template = self._name("u"), f',{name}:"{{v}}"'
             self._lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
             return variable
-        variable = self._name("b")
-        call = f"fields_json({{{key!r}: {'[v] if v.__class__ is str else v' if field.array else 'v'}}})"
-        if rule.via == "event_data":
-            call = f"event_data_json({key!r}, v, x)"
-        elif rule.via == "parameter_texts":
-            value = f"{value} if '%%' in x else None"
-        self._lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
+        if rule.via in _DATA:
+            variable, value = self._name("b"), f"{value} if '%%' in x else None" if rule.via == "parameter_texts" else value
+            call = f"event_data_json({key!r}, v, x)" if rule.via == "event_data" else f"fields_json({{{key!r}: v}})"
+            self._lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
+            return variable
+        variable, there = self._name("u"), "v is not None" if field.type in NUMBERS else "v"
+        call = f"fields_json({{{key!r}: [v] if v.__class__ is str else v}}).decode()" if field.array else f"field_text({key!r}, v)"
+        self._lines += [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
         return variable
 
     def _is_plain(self, rule: Rule) -> bool:
@@ -236,18 +252,26 @@ def _rules(node: _Node) -> Iterator[Rule]:
 
 
 def _joined(pieces: list[str]) -> str:
-    """One bytes expression; texts that stand together become one piece, and so do constants."""
-    groups: list[list[str]] = []
-    for piece in pieces:
-        kind = _sort(piece)
-        if groups and kind and _sort(groups[-1][0]) == kind:
-            groups[-1].append(piece)
+    """One bytes expression; texts and constants that stand together become one piece."""
+    made = []
+    for is_text, group in groupby(pieces, lambda piece: bool(_sort(piece))):
+        together = list(group)
+        if "text" in map(_sort, together):
+            made.append(f"{_text(together)}.encode()")
         else:
-            groups.append([piece])
-    made = [
-        "f'" + "".join(f"{{{text}}}" for text in group) + "'.encode()" if _sort(group[0]) == "text" else " ".join(group) for group in groups
-    ]
+            made.append(" ".join(together) if is_text else ", ".join(together))
     return f"b''.join(({', '.join(made)},))"
+
+
+def _text(pieces: list[str]) -> str:
+    """One text expression of texts and constants."""
+    return "f'" + "".join(f"{{{piece}}}" if _sort(piece) == "text" else _literal(piece) for piece in pieces) + "'"
+
+
+def _literal(constant: str) -> str:
+    """A constant as it stands in an f-string between single quotes."""
+    text: str = ast.literal_eval(constant).decode()
+    return repr('"' + text)[2:-1].replace("{", "{{").replace("}", "}}")
 
 
 def _sort(piece: str) -> str:

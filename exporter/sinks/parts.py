@@ -5,6 +5,7 @@ from every process.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -95,7 +96,7 @@ def maker(target: SinkTarget) -> Callable[[Mapped], Output] | None:
     if target.server or target.name not in _FILES:
         return None
     if target.name == "ecs":
-        return lambda event: event.document()
+        return methodcaller("document")
     encode, messages = encoder(target, SinkSettings()), _messages(target.name)
     return lambda event: [encode(row) for row in event.rows(messages)]
 
