@@ -5,9 +5,10 @@ An ordinary record passes a dozen hands between its bytes and its line, each of 
 what a file's sink writes of such a one is made at once, and goes to the sink with all others of its chunk.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -20,13 +21,16 @@ from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Kind, Mapper, tags_of
 from exporter.mapping.references import Moment, Run
-from exporter.records import Early, Integrity, Made, Messages, Output, Payload, Record, Row, Source, Verdict, identity
+from exporter.records import UNVERIFIABLE, Early, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity
 from exporter.sinks.parts import maker
 from exporter.sinks.targets import SinkTarget
-from exporter.times import UNIX_EPOCH, USABLE_END, iso
+from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
 
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
-_MOST = 1024
+_MOST = 512
+_LONGEST = 8192
+_Known: TypeAlias = "tuple[Kind, tuple[bytes, ...], str, str, str]"
+"""The kind, what is written around, and of the identity what stands before the number, the event id, and the kind's name."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,86 +77,142 @@ def start(arguments: bytes, source: Source) -> "EventMaker":
 
 
 class EventMaker:
-    """A `Maker` for the events of one log."""
+    """A `Maker` for the events of one log.
+
+    A log repeats itself: what is written around an event's own number, time and thread is kept for the next that says the same. Rows have
+    these in too many places for that.
+    """
 
     def __init__(self, mapper: Mapper, order: Order, source: Source) -> None:
         self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
         self._makers = [made for target in order.targets if (made := maker(target)) is not None]
+        self._only_documents = all(target.name == "ecs" for target in order.targets)
         self._now = _Now(order.host, source)
         self._logs: dict[object, tuple[bytes, ...] | None] = {}
+        self._known: dict[tuple[object, str], _Known] = {}
         self._begin()
 
     def _begin(self) -> None:
-        self._taken: dict[tuple[str, Verdict], int] = {}
+        self._names: list[str] = []
+        self._verdicts: list[Verdict] = []
         self._outputs: tuple[list[Output], ...] = tuple([] for _ in self._makers)
 
-    def take(self, payload: Payload, alike: object, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+    def take(self, payload: Payload, said: Said | None, offset: int, raw_hash: str, integrity: Integrity) -> bool:
         """See `exporter.records.Maker`."""
         if payload.__class__ in JOINABLE:
             return False
         event, now = cast(WindowsEvent, payload), self._now
-        ticks, name = event.created_at, payload.kind
+        ticks = event.created_at
         if ticks is None or not UNIX_EPOCH <= ticks < USABLE_END:
             return False
         if integrity is not now.integrity or event.origin != now.origin:
             now.integrity, now.origin, now.tags = integrity, event.origin, tags_of(integrity, None)
             self._logs.clear()
-        now.kind, now.payload, now.offset, now.hash, now.number = self._kinds[name], payload, offset, raw_hash, event.record_id
-        now.id, now.text = identity(self._case, self._host, event_key(event)), iso(ticks, event.created_digits)
+            self._known.clear()
+        key = event_key(event)
+        now.kind, now.payload, now.offset, now.hash, now.number = self._kinds[payload.kind], payload, offset, raw_hash, event.record_id
+        now.id, now.text = identity(self._case, self._host, *key), iso(ticks, event.created_digits)
         try:
-            now.log = self._log(alike) if alike is not None else None
-            outputs = [make(now) for make in self._makers]
+            now.log, now.around = None if said is None else self._log(said[0]), None
+            if said is not None and self._only_documents:
+                self._learn(said, key)
+            self._write(payload.kind)
         except _REFUSED:
             return False
-        for output, of_sink in zip(outputs, self._outputs, strict=True):
-            of_sink.append(output)
-        known = name, integrity.verdict
-        self._taken[known] = self._taken.get(known, 0) + 1
         return True
 
-    def _log(self, alike: object) -> tuple[bytes, ...] | None:
-        """What the documents of events that are alike have in common."""
-        if alike not in self._logs:
+    def again(self, said: Said, number: int, written_at: int, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
+        """See `exporter.records.Maker`."""
+        now, (common, thread, data) = self._now, said
+        known = self._known.get((common, data))
+        if known is None or integrity is not now.integrity or origin != now.origin:
+            return False
+        now.payload, now.offset, now.hash, now.record_id = now, offset, raw_hash, number
+        now.kind, now.around, lead, event_id, name = known
+        now.activity_id, now.process_id, now.thread_id = thread
+        now.created_at = now.written_at = written_at
+        now.text = iso(written_at, 7)
+        now.id = identity(lead, str(number), str(unix_microseconds(written_at)), event_id)
+        self._write(name)
+        return True
+
+    def _write(self, name: str) -> None:
+        now, count = self._now, len(self._names)
+        try:
+            for make, outputs in zip(self._makers, self._outputs, strict=True):
+                outputs.append(make(now))
+        except _REFUSED:
+            for outputs in self._outputs:
+                del outputs[count:]
+            raise
+        self._names.append(name)
+        self._verdicts.append(now.integrity.verdict)
+
+    def _log(self, common: object) -> tuple[bytes, ...] | None:
+        """What the documents of all events of a log and an id have in common."""
+        if common not in self._logs:
             if len(self._logs) >= _MOST:
                 self._logs.clear()
             now = self._now
-            self._logs[alike] = now.kind.compiled.log_pieces(now, now.payload, now)
-        return self._logs[alike]
+            self._logs[common] = now.kind.compiled.log_pieces(now, now.payload, now)
+        return self._logs[common]
+
+    def _learn(self, said: Said, key: tuple[str, ...]) -> None:
+        """Keep what is written around what is the event's own."""
+        now, unusable = self._now, dict[str, str]()
+        around = now.kind.compiled.around
+        if around is None or len(said[2]) > _LONGEST:
+            return
+        now.around = around(now, now.payload, now, unusable, now.log)
+        if unusable:
+            now.around = None
+            return
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        name, channel, _, _, event_id = key
+        self._known[said[0], said[2]] = now.kind, now.around, "\0".join((self._case, self._host, name, channel)), event_id, now.payload.kind
 
     def made(self) -> Made | None:
         """See `exporter.records.Maker`."""
-        if not self._taken:
+        if not self._names:
             return None
-        kinds: dict[str, int] = {}
-        verdicts: dict[Verdict, int] = {}
-        for (kind, verdict), count in self._taken.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-            verdicts[verdict] = verdicts.get(verdict, 0) + count
-        made = Made(kinds, verdicts, self._outputs)
+        made = Made(dict(Counter(self._names)), dict(Counter(self._verdicts)), self._outputs)
         self._begin()
         return made
 
 
 class _Now:
-    """The record that is being made, as a `Record`, its `Moment` and a `Mapped`: one object for all, since nobody keeps it."""
+    """The record that is being made, as a `Record`, its `Moment` and a `Mapped`: one object for all, since nobody keeps it.
+
+    It is its own payload where all but what is its own is known.
+    """
 
     __slots__ = (
         *("collector", "correlation", "hash", "host", "incomplete", "integrity", "number", "offset", "origin", "payload", "source"),
-        *("attribute", "basis", "id", "kind", "log", "tags", "text"),
+        *("around", "attribute", "basis", "id", "kind", "log", "tags", "text"),
+        *("activity_id", "created_at", "created_digits", "process_id", "record_id", "thread_id", "written_at"),
     )
+    activity_id: str | None
+    around: tuple[bytes, ...] | None
+    created_at: int
     id: str
     hash: str
     kind: Kind
     log: tuple[bytes, ...] | None
+    integrity: Integrity
     number: int
     offset: int
-    payload: Payload
+    payload: Any
+    process_id: int | None
+    record_id: int
     tags: tuple[str, ...]
     text: str
+    thread_id: int | None
+    written_at: int
 
     def __init__(self, host: str, source: Source) -> None:
         self.host, self.source, self.collector = host, source, "evtx"
-        self.integrity: Integrity | None = None
+        self.integrity, self.tags, self.created_digits = UNVERIFIABLE, (), 7
         self.origin: str | None = None
         self.correlation = self.incomplete = None
         self.attribute, self.basis = "created_at", "record"
@@ -164,7 +224,7 @@ class _Now:
 
     def document(self) -> bytes:
         """See `exporter.records.Mapped`."""
-        return self.kind.document(self, self.payload, self, self.log)
+        return self.kind.document(self, self.payload, self, self.log, self.around)
 
     def rows(self, messages: Messages = Messages.OWN) -> Sequence[Row]:
         """See `exporter.records.Mapped`."""

@@ -1,6 +1,6 @@
 """What flows through the program: payloads, records, losses, counts, and the rows and documents made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -112,14 +112,22 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
         return sum(self.kinds.values())
 
 
+Said: TypeAlias = tuple[Hashable, tuple[str | None, int | None, int | None], str]
+"""What an event says besides its number and time: one object for all that a log writes of its id; activity, process, thread; its data."""
+
+
 class Maker(Protocol):
     """Maps payloads where they are read."""
 
-    def take(self, payload: "Payload", alike: object, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+    def take(self, payload: "Payload", said: Said | None, offset: int, raw_hash: str, integrity: Integrity) -> bool:
         """Map a payload, whose source offset is in bytes; False, and nothing is done, for one that is to go the ordinary way.
 
-        `alike` is one object for all payloads that a log writes of one event id, or None where that is not known.
+        `said` is what `again` may know it by; None where that is not known.
         """
+        ...
+
+    def again(self, said: Said, number: int, written_at: int, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
+        """Map an event that says what one has said that was taken before; False, and nothing is done, where it is not remembered."""
         ...
 
     def made(self) -> Made | None:
@@ -190,12 +198,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def event_id(case: str, record: Record) -> str:
     """The identity of sink-contracts C5: 40 hex digits, the same on every run and every machine."""
-    return identity(case, record.host, record.key)
+    return identity(case, record.host, *record.key)
 
 
-def identity(case: str, host: str, key: tuple[str, ...]) -> str:
-    """The same, of a host's record with this natural key."""
-    text = "\0".join(("v1", case, host, *key))
+def identity(*parts: str) -> str:
+    """The same, of case, host and the parts of the natural key; neighbours may stand joined by NUL."""
+    text = "\0".join(("v1", *parts))
     data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
     return sha256(data).hexdigest()[:40]
 

@@ -30,9 +30,10 @@ from exporter.formats.evtx_chunks import (
     walk,
 )
 from exporter.formats.evtx_engine import Rendering, render
-from exporter.formats.evtx_filter import PROVIDER, PROVIDER_GUID, may_hold_defender, names_defender
-from exporter.formats.evtx_form import NAMES, Form, Values
+from exporter.formats.evtx_filter import may_hold_defender, names_defender
+from exporter.formats.evtx_form import NAMES, PROVIDER, PROVIDER_GUID, Form, Values
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_quick import outline
 from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import type_side_event
@@ -315,20 +316,26 @@ class _Reader:
         start = record.offset
         end = start + record.size
         raw, offset, engine = self._view[start:end], self._chunk.offset + start, None
+        integrity = self._inside if end <= self._covered else self._outside
+        maker, digest = self._maker, ""
+        known = outline(rendering, record.id, record.written_at) if isinstance(rendering, str) else None
+        if maker is not None and known is not None and known[0].is_defender:
+            digest = sha256(raw).hexdigest()
+            if maker.again(known, record.id, record.written_at, offset, digest, integrity, self._chunk.origin):
+                return None
         try:
             if isinstance(rendering, FormatError):
                 raise rendering
-            values, form = self.normalizer.read(rendering, record.id, record.written_at)
+            values, form = self.normalizer.read(rendering, record.id, record.written_at, known)
         except FormatError as refusal:
             try:
                 values, form = self._read_again(record, refusal)
-                engine = SECOND
+                engine, known = SECOND, None
             except FormatError as error:
                 return self._rejected(record, raw, str(error))
-        integrity = self._inside if end <= self._covered else self._outside
         if values[_PROVIDER] == PROVIDER or values[_PROVIDER_GUID] == PROVIDER_GUID:
-            event, digest = typed(values, form, engine, self._chunk.origin), sha256(raw).hexdigest()
-            if self._maker is not None and self._maker.take(event, form if form.of_log else None, offset, digest, integrity):
+            event, digest = typed(values, form, engine, self._chunk.origin), digest or sha256(raw).hexdigest()
+            if maker is not None and maker.take(event, known, offset, digest, integrity):
                 return None
             return Parsed(event, offset, digest, integrity, 1, event.record_id)
         return self._other(values, engine, record, raw, integrity)

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from uuid import UUID
 
 from exporter.formats.evtx_chunks import FIRST_RECORD, Walk
+from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID
 from exporter.formats.side_events import LEGACY, SERVICE, SERVICE_CODE
 
-PROVIDER = "Microsoft-Windows-Windows Defender"
-PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 _GUID_BYTES = UUID(PROVIDER_GUID).bytes_le
 _TEMPLATES = slice(384, 512)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+PROVIDER = "Microsoft-Windows-Windows Defender"
+PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
 Values: TypeAlias = tuple[Any, ...]
 """What an event's System says and its `data`, in the order of `NAMES`."""
 NAMES = (
@@ -13,15 +15,11 @@ NAMES = (
 
 
 class Form:
-    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them.
+    """What events of one id and with Data of the same names have in common; `build`, for who wants to keep it, makes payloads of them."""
 
-    Where `of_log` is True, their System says the same too, but for number, time and thread.
-    """
+    __slots__ = ("build", "event_id", "names")
 
-    __slots__ = ("build", "event_id", "names", "of_log")
-
-    def __init__(self, event_id: int, names: tuple[str, ...], *, of_log: bool = False) -> None:
+    def __init__(self, event_id: int, names: tuple[str, ...]) -> None:
         self.event_id = event_id
         self.names = names
-        self.of_log = of_log
         self.build: Callable[..., Any] | None = None

@@ -12,7 +12,7 @@ import msgspec
 from exporter import times
 from exporter.errors import FormatError
 from exporter.formats.evtx_form import NAMES, Form, Values
-from exporter.formats.evtx_quick import learn, quick
+from exporter.formats.evtx_quick import Outline, completed, learn
 from exporter.formats.known import Known
 
 _Attributes = TypeVar("_Attributes")
@@ -104,18 +104,18 @@ class Normalizer:
         """What `read` gives, by name."""
         return dict(zip(NAMES, self.read(rendering, header_id, header_time)[0], strict=True))
 
-    def read(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> tuple[Values, Form]:
+    def read(self, rendering: str | dict[str, Any], header_id: int, header_time: int, known: Outline | None = None) -> tuple[Values, Form]:
         """The System fields and `data`, and the form; raises FormatError where there is no event in it.
 
         `header_id` and `header_time` (ticks) are those of the record's header. Times follow sink-contracts E2: six digits of SystemTime
         are completed from the header where the two agree; `written_at` is None where the header belongs to an exported log and lies.
+        `known` is the rendering's outline, where it has one.
         """
-        is_text = rendering.__class__ is str
-        if is_text and (found := quick(rendering, header_id, header_time)) is not None:  # type: ignore[arg-type]
+        if known is not None and (found := completed(known, header_id, header_time)) is not None:
             return found
         values, form = self._read(rendering, header_id, header_time)
-        if is_text:
-            learn(rendering, header_id, header_time, values, form)  # type: ignore[arg-type]
+        if isinstance(rendering, str):
+            learn(rendering, header_id, header_time, values, form)
         return values, form
 
     def _read(self, rendering: str | dict[str, Any], header_id: int, header_time: int) -> tuple[Values, Form]:

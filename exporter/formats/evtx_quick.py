@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from exporter.formats.evtx_form import Form, Values
+from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID, Form, Values
 from exporter.times import UNIX_EPOCH, USABLE_END, iso
 
 _TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
@@ -21,60 +21,75 @@ _APART = tuple(f'"{name}":' for name in ("SystemTime", "EventRecordID", "Correla
 """What must stand nowhere else for the texts around to say nothing of it."""
 _MOST = 1024
 _LONGEST = 4096
-_Thread: TypeAlias = tuple[str | None, int | None, int | None]
+Thread: TypeAlias = tuple[str | None, int | None, int | None]
+"""Activity, process and thread."""
 _decode_data = msgspec.json.Decoder(dict[str, str]).decode
 _decode_thread = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class _Common:
+class Common:
     """What the records with one HEAD and TAIL have in common; `forms` are those that were met, `latest` is the last of them."""
 
-    __slots__ = ("event_id", "forms", "latest", "system", "user")
+    __slots__ = ("event_id", "forms", "is_defender", "latest", "system", "user")
 
     def __init__(self, values: Values, form: Form) -> None:
         self.event_id = form.event_id
         self.system = values[2:11]
         self.user = values[14]
-        self.latest = Form(form.event_id, form.names, of_log=True)
+        self.is_defender = values[3] == PROVIDER or values[4] == PROVIDER_GUID
+        self.latest = Form(form.event_id, form.names)
         self.forms = {form.names: self.latest}
 
-    def form(self, names: tuple[str, ...]) -> Form:
+    def form(self, names: tuple[str, ...]) -> Form | None:
+        """The form of records with these names; None for names that are not all those of Data."""
         found = self.forms.get(names)
         if found is None:
+            if any(name.startswith("#") for name in names):
+                return None
             if len(self.forms) >= _MOST:
                 self.forms.clear()
-            found = self.forms[names] = Form(self.event_id, names, of_log=True)
+            found = self.forms[names] = Form(self.event_id, names)
         self.latest = found
         return found
 
 
-_COMMON: dict[tuple[str, str], _Common] = {}
-_THREADS: dict[str, _Thread] = {}
+_COMMON: dict[tuple[str, str], Common] = {}
+_THREADS: dict[str, Thread] = {}
 
 
-def quick(text: str, header_id: int, header_time: int) -> tuple[Values, Form] | None:
-    """What `Normalizer.read` gives; None where the text has to be read in full."""
+Outline: TypeAlias = tuple[Common, Thread, str]
+"""What a text is known to say around its DATA, and DATA."""
+
+
+def outline(text: str, header_id: int, header_time: int) -> Outline | None:
+    """What is known of a record's text; None where it has to be read in full. It says the id and time of the header."""
     head, _, rest = text.partition(_TIME)
     time, _, rest = rest.partition(_ID)
     number, _, rest = rest.partition(_THREAD)
     thread, _, rest = rest.partition(_TAIL)
-    tail, _, data_text = rest.partition(_DATA)
+    tail, _, data = rest.partition(_DATA)
     common, written_by = _COMMON.get((head, tail)), _THREADS.get(thread)
     if common is None or written_by is None or number != str(header_id) or not UNIX_EPOCH <= header_time < USABLE_END:
         return None
     if time[26:] != "Z" or not iso(header_time, 7).startswith(time[:26]):
         return None
+    return common, written_by, data
+
+
+def completed(known: Outline, header_id: int, header_time: int) -> tuple[Values, Form] | None:
+    """What `Normalizer.read` gives; None where the text has to be read in full."""
+    common, written_by, text = known
     try:
-        data = _decode_data(data_text[:-2])
+        data = _decode_data(text[:-2])
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     names = (*data,)
     # of two Data elements of one name a decoder keeps the last
-    if data_text.count('":"') != len(names) or data_text[-2:] != "}}":
+    if text.count('":"') != len(names) or text[-2:] != "}}":
         return None
-    form = common.latest
-    if form.names != names:
-        form = common.form(names)
+    form = common.latest if common.latest.names == names else common.form(names)
+    if form is None:
+        return None
     return (form.event_id, header_id, *common.system, *written_by, common.user, header_time, 7, header_time, data), form
 
 
@@ -91,7 +106,7 @@ def learn(text: str, header_id: int, header_time: int, values: Values, form: For
     for known in (_COMMON, _THREADS):
         if len(known) >= _MOST:
             known.clear()
-    _COMMON[head, tail] = _Common(values, form)
+    _COMMON[head, tail] = Common(values, form)
     _THREADS[thread] = values[11:14]
 
 

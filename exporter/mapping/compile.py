@@ -35,7 +35,8 @@ _SHARED = frozenset(
 class CompiledKind(msgspec.Struct, frozen=True):
     """`document(record, payload, moment)` gives the whole document as JSON, `event` last; `attributes` and what follows is for timelines.
 
-    A fourth argument, what `log_pieces` gives of the same three, spares a look-up for another record of the same log and event id.
+    A further argument `log`, what `log_pieces` gives of the same three, spares a look-up for another record of the same log and event id.
+    So does `known`, what `around` gives of them and of a dictionary that stays empty, all of it for one with the same data besides.
 
     `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others, which are of the types `own`;
     `message_fields` gives our message.
@@ -43,6 +44,7 @@ class CompiledKind(msgspec.Struct, frozen=True):
 
     document: Callable[..., bytes]
     log_pieces: Callable[..., tuple[bytes, ...] | None]
+    around: Callable[..., tuple[bytes, ...]] | None
     attributes: Callable[..., dict[str, Any]]
     own: Mapping[str, type]
     shared: Callable[..., dict[str, Any]]
@@ -84,7 +86,7 @@ class Compiler:
         for group, runs in writer.kept.items():
             kept = Kept([(scope[name], first) for name, first in runs])
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
-        names = ("document", "log_pieces", "attributes", "shared", "shared_key", "message_fields")
+        names = ("document", "log_pieces", "around", "attributes", "shared", "shared_key", "message_fields")
         types = {rule.field: self._type(rule, kind) for rule in own}
         return CompiledKind(**{name: scope[name] for name in names}, own=types, source=source)
 

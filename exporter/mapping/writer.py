@@ -4,26 +4,33 @@ What may differ in every record (ids, hashes, times, what happened) is written f
 repeat from record to record: the JSON of each is made by a function of its own and kept for each set of attributes (`fragments.Kept`).
 Runs that change together are kept together: those of the log, of the thread that wrote the event, of the incident. So they cost a look-up
 each instead of one statement for each field.
+
+Where nothing forbids it, the function is two: `around` writes what is not the record's own, and `document` puts in the rest. A record of
+the same log that says the same as another needs but the second.
 """
 
-import ast
 import typing
 from collections.abc import Iterator
-from enum import Enum
-from itertools import groupby, takewhile
-from types import UnionType
+from itertools import takewhile
 from typing import Any, Protocol
 
-import msgspec
 import orjson
 
 from exporter.mapping.fragments import fields_json
+from exporter.mapping.pieces import is_hashable, is_own, joined, literal, rules_of, sort_of, taken_apart, text, usable_field
 from exporter.mapping.references import annotation, expression
 from exporter.mapping.schema import Rule
 from exporter.records import Payload
 from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import UNIX_EPOCH, USABLE_END
 
+_OWN = frozenset(
+    (
+        *("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id", "created_at", "created_digits"),
+        *("written_at", "activity_id", "process_id", "thread_id"),
+    )
+)
+"""What two records of a log differ in whose System and Data say the same."""
 _GROUPS: dict[str, frozenset[str]] = {
     "log": frozenset(
         (
@@ -33,6 +40,7 @@ _GROUPS: dict[str, frozenset[str]] = {
         )
     ),
     "thread": frozenset(("activity_id", "process_id", "thread_id")),
+    "account": frozenset(("user", "user_sid")),
     "incident": frozenset(("correlation.incident_id", "correlation.tier", "correlation.key", "correlation.others")),
 }
 """Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on."""
@@ -64,6 +72,8 @@ class DocumentWriter:
         self._kind = kind
         self._functions: list[str] = []
         self._lines: list[str] = []
+        self._own_lines: list[str] = []
+        self._apart = True
         self._names = 0
         self._groups: dict[str, list[tuple[str, list[str]]]] = {}
         self.kept: dict[str, list[tuple[str, bool]]] = {}
@@ -71,14 +81,22 @@ class DocumentWriter:
     def document(self, opening: bytes, tree: _Node, message_rules: list[Rule]) -> list[str]:
         """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules, `message_fields` the message."""
         event = tree.pop("event")
-        pieces = self._pieces(tree, first=False)
+        pieces = [repr(opening), *self._pieces(tree, first=False)]
         pieces.append(self._run("message_fields", message_rules, first=False))
-        pieces += self._child("event", event, first=False)
-        joined = _joined([repr(opening), *pieces, repr(b"}")])
-        end = [f"    found = {joined}"] if opening else [f"    found = b'{{' + {joined}[1:]"]
-        end += ["    return with_raw(found, raw) if raw else found"]
-        body = ["    raw = {}", *self._look_ups(), *self._data_text(tree), *self._lines, *end]
-        return [*self._functions, *self._log_pieces(), "def document(r, p, t, log=None):", *body]
+        pieces += [*self._child("event", event, first=False), repr(b"}")]
+        around = [*self._look_ups(own=False), *self._data_text(tree), *self._lines]
+        own = [*self._look_ups(own=True), *self._own_lines]
+        last = [*([] if opening else ["    found = b'{' + found[1:]"]), "    return with_raw(found, raw) if raw else found"]
+        document = ["def document(r, p, t, log=None, known=None):", "    raw = {}"]
+        if self._apart:
+            found, whole = taken_apart(pieces)
+            names = "".join(f"a{number}, " for number in range(len(found)))
+            around = ["def around(r, p, t, raw, log=None):", *around, f"    return ({''.join(f'{piece}, ' for piece in found)})"]
+            document += [f"    {names}= known or around(r, p, t, raw, log)", *own, f"    found = {whole}", *last]
+        else:
+            document += [*around, *own, f"    found = {joined(pieces)}", *last]
+            around = ["around = None"]
+        return [*self._functions, *self._log_pieces(), *around, *document]
 
     def _log_pieces(self) -> Iterator[str]:
         """`log_pieces(r, p, t)`: what `document` need not look up for another record of the same log; None where it has to."""
@@ -94,21 +112,26 @@ class DocumentWriter:
 
     def _data_text(self, tree: _Node) -> Iterator[str]:
         """`x`: all of `data` in one text, by which its rules see at once what there is to do."""
-        if any(rule.via in _DATA for rule in _rules(tree)):
+        if any(rule.via in _DATA for rule in rules_of(tree)):
             yield "    x = ''.join(p.data.values())"
 
-    def _look_ups(self) -> Iterator[str]:
+    def _look_ups(self, *, own: bool) -> Iterator[str]:
         for group, runs in self._groups.items():
+            if own is not is_own(runs[0][0]):
+                continue
             yield f"    found = {'log or ' if group == 'log' else ''}known_{group}(k := ({self._key(group)}))"
             yield f"    if found is None: found = learn_{group}(k, r, p, t, raw)"
             yield f"    {''.join(f'{variable}, ' for variable, _ in runs)}= found"
 
     def _pieces(self, node: _Node, *, first: bool) -> list[str]:
-        """Expressions of the pieces of an object's inside: `b…` and calls are bytes, names that begin with `u` are texts."""
+        """Expressions of the pieces of an object's inside: `b…` and calls are bytes, names that begin with `u` are texts.
+
+        `k…` and `w…` are the same of what is a record's own.
+        """
         compiler = self._compiler
         constant = {key: child for key, child in node.items() if isinstance(child, Rule) and compiler.is_constant(child)}
         pieces: list[str] = []
-        run: _Node = constant
+        run: _Node = dict(constant)
         for key, child in node.items():
             if key in constant:
                 continue
@@ -129,12 +152,16 @@ class DocumentWriter:
         if self._certain(child):
             return [repr(opening), *self._pieces(child, first=True), repr(b"}")]
         pieces = self._pieces(child, first=False)
-        if all(map(_sort, pieces)):
-            name, inside = self._name("u"), _text(pieces)
-            self._lines += [f"    {name} = {inside}", f"    if {name}: {name} = f'{_literal(repr(opening))}{{{name}[1:]}}}}}}'"]
+        own = any(map(is_own, pieces))
+        if own and not all(is_own(piece) or sort_of(piece) == "constant" for piece in pieces):
+            self._apart = False
+        lines = self._own_lines if own else self._lines
+        if all(map(sort_of, pieces)):
+            name, inside = self._name("w" if own else "u"), text(pieces)
+            lines += [f"    {name} = {inside}", f"    if {name}: {name} = f'{literal(repr(opening))}{{{name}[1:]}}}}}}'"]
             return [name]
-        name = self._name("o")
-        self._lines += [f"    {name} = {_joined(pieces)}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
+        name = self._name("k" if own else "o")
+        lines += [f"    {name} = {joined(pieces)}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
         return [name]
 
     def _certain(self, node: Any) -> bool:
@@ -159,7 +186,7 @@ class DocumentWriter:
 
     def _group(self, child: Any) -> str:
         """The group of attributes that a rule, or all rules of an object, depend on; empty for what is written by itself."""
-        rules = [rule for rule in (_rules(child) if isinstance(child, dict) else (child,)) if not self._is_constant(rule)]
+        rules = [rule for rule in (rules_of(child) if isinstance(child, dict) else (child,)) if not self._is_constant(rule)]
         if not all(self._compiler.fields[rule.field].type not in _DATES and self._can_be_kept([rule]) for rule in rules):
             return ""
         return self._name_group(rules)
@@ -169,12 +196,12 @@ class DocumentWriter:
         return next((group for group, attributes in _GROUPS.items() if names <= attributes), "")
 
     def _can_be_kept(self, rules: list[Rule]) -> bool:
-        return all(_hashable(annotation(name, self._kind)) for rule in rules for name in rule.attributes)
+        return all(is_hashable(annotation(name, self._kind)) for rule in rules for name in rule.attributes)
 
     def _repeating(self, run: _Node, *, first: bool) -> list[str]:
         if not run:
             return []
-        rules = list(_rules(run))
+        rules = list(rules_of(run))
         if all(map(self._is_constant, rules)):
             fragment = fields_json(self._constants(run))
             return [repr(fragment[1:] if first else fragment)]
@@ -187,9 +214,9 @@ class DocumentWriter:
 
     def _run(self, function: str, rules: list[Rule], *, first: bool) -> str:
         """The variable that holds what `function` gives for these rules."""
-        name = self._name("f")
+        lines, name = self._place(rules, "k", "f")
         if not self._can_be_kept(rules):
-            self._lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
+            lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
             return name
         group = self._name_group(rules) or "message"
         self.kept.setdefault(group, []).append((function, first))
@@ -199,26 +226,36 @@ class DocumentWriter:
     def _single(self, key: str, rule: Rule) -> str:
         """The variable that holds `,"key":value`, or nothing."""
         compiler, reference = self._compiler, rule.attributes[0]
+        lines, variable = self._place([rule], "w", "u")
         field, value = compiler.fields[rule.field], compiler.value(rule, self._kind)
         name = orjson.dumps(key).decode()
         if field.type in _DATES and not reference.startswith("time."):
             digits = compiler.digits(rule, self._kind)
-            return self._text(value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
+            lines += usable_field(variable, value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
+            return variable
         if field.type == "long":
-            return self._text(value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
+            lines += usable_field(variable, value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
+            return variable
         if self._is_plain(rule) and not field.array:
-            variable, template = self._name("u"), f',{name}:"{{v}}"'
-            self._lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
+            template = f',{name}:"{{v}}"'
+            lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
             return variable
         if rule.via in _DATA:
             variable, value = self._name("b"), f"{value} if '%%' in x else None" if rule.via == "parameter_texts" else value
             call = f"event_data_json({key!r}, v, x)" if rule.via == "event_data" else f"fields_json({{{key!r}: v}})"
-            self._lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
+            lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
             return variable
-        variable, there = self._name("u"), "v is not None" if field.type in NUMBERS else "v"
+        there = "v is not None" if field.type in NUMBERS else "v"
         call = f"fields_json({{{key!r}: [v] if v.__class__ is str else v}}).decode()" if field.array else f"field_text({key!r}, v)"
-        self._lines += [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
+        lines += [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
         return variable
+
+    def _place(self, rules: list[Rule], own: str, other: str) -> tuple[list[str], str]:
+        """The statements among which those for these rules stand, and their variable."""
+        names = {name for rule in rules for name in rule.attributes}
+        if "payload" in names:
+            self._apart = False
+        return (self._own_lines, self._name(own)) if names & _OWN else (self._lines, self._name(other))
 
     def _is_plain(self, rule: Rule) -> bool:
         """True for texts of characters that JSON does not escape: those that we made ourselves, and numbers."""
@@ -227,63 +264,6 @@ class DocumentWriter:
             return len(rule.attributes) == 1 and annotation(reference, self._kind) is int
         return reference in _PLAIN and not rule.via and not rule.values
 
-    def _text(self, value: str, condition: str, template: str, raw_name: str) -> str:
-        """A number or a time; one that is not usable goes to `raw`."""
-        variable = self._name("u")
-        self._lines += [
-            f"    v = {value}",
-            f"    if v is None: {variable} = ''",
-            f"    elif {condition}: {variable} = f{template!r}",
-            f"    else: {variable}, raw[{raw_name!r}] = '', str(v)",
-        ]
-        return variable
-
     def _name(self, letter: str) -> str:
         self._names += 1
         return f"{letter}{self._names}"
-
-
-def _rules(node: _Node) -> Iterator[Rule]:
-    for child in node.values():
-        if isinstance(child, Rule):
-            yield child
-        else:
-            yield from _rules(child)
-
-
-def _joined(pieces: list[str]) -> str:
-    """One bytes expression; texts and constants that stand together become one piece."""
-    made = []
-    for is_text, group in groupby(pieces, lambda piece: bool(_sort(piece))):
-        together = list(group)
-        if "text" in map(_sort, together):
-            made.append(f"{_text(together)}.encode()")
-        else:
-            made.append(" ".join(together) if is_text else ", ".join(together))
-    return f"b''.join(({', '.join(made)},))"
-
-
-def _text(pieces: list[str]) -> str:
-    """One text expression of texts and constants."""
-    return "f'" + "".join(f"{{{piece}}}" if _sort(piece) == "text" else _literal(piece) for piece in pieces) + "'"
-
-
-def _literal(constant: str) -> str:
-    """A constant as it stands in an f-string between single quotes."""
-    text: str = ast.literal_eval(constant).decode()
-    return repr('"' + text)[2:-1].replace("{", "{{").replace("}", "}}")
-
-
-def _sort(piece: str) -> str:
-    return "text" if piece.startswith("u") else "constant" if piece.startswith(("b'", 'b"')) else ""
-
-
-def _hashable(hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (tuple, typing.Union, UnionType):
-        return all(item is Ellipsis or item is type(None) or _hashable(item) for item in typing.get_args(hint))
-    if not isinstance(hint, type):
-        return False
-    if issubclass(hint, msgspec.Struct):
-        return hint.__struct_config__.frozen and all(map(_hashable, typing.get_type_hints(hint).values()))
-    return issubclass(hint, (str, int, float, Enum))

@@ -1,0 +1,138 @@
+"""What is known of the texts around a record gives the same as reading it in full, or nothing."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.formats import evtx_quick
+from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_quick import completed, outline
+from exporter.times import iso
+
+START = 133_420_707_954_415_784
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    evtx_quick._COMMON.clear()
+    evtx_quick._THREADS.clear()
+
+
+def text(number: int = 1, at: int = START, data: str = '{"a":"x","b":"y"}', process: int = 4, tail: str = "", **changes: Any) -> str:
+    """What `evtx` renders."""
+    system = {
+        "Provider": {"#attributes": {"Name": "Microsoft-Windows-Windows Defender", "Guid": "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"}},
+        "EventID": 5007,
+        "Version": 0,
+        "Level": 4,
+        "Task": 0,
+        "Opcode": 0,
+        "Keywords": "0x8000000000000000",
+        "TimeCreated": {"#attributes": {"SystemTime": f"{iso(at, 6)}"}},
+        "EventRecordID": number,
+        "Correlation": None,
+        "Execution": {"#attributes": {"ProcessID": process, "ThreadID": 8}},
+        "Channel": "Operational",
+        "Computer": "WS1",
+        "Security": {"#attributes": {"UserID": "S-1-5-18"}},
+    }
+    rendering = json.dumps({"Event": {"#attributes": {"xmlns": "x"}, "System": {**system, **changes}}}, separators=(",", ":"))
+    return f'{rendering[:-2]}{tail},"EventData":{data}}}}}'
+
+
+def in_full(rendering: str, number: int, at: int) -> tuple[Any, ...]:
+    return Normalizer().read(rendering, number, at)[0]
+
+
+def test_a_record_is_known_by_one_like_it() -> None:
+    in_full(text(), 1, START)
+    other = text(2, START + 12_345_678, '{"a":"\\u00e9\\"","b":""}')
+    known = outline(other, 2, START + 12_345_678)
+    assert known is not None
+    found = completed(known, 2, START + 12_345_678)
+    assert found is not None
+    assert found[0] == in_full(other, 2, START + 12_345_678)
+    assert found[1].names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("rendering", "number", "at"),
+    [
+        (text(3), 2, START),
+        (text(2, START + 10), 2, START),
+        (text(2), 2, 0),
+        (text(2, EventID=5004), 2, START),
+        (text(2, process=5), 2, START),
+        (text(2, Computer="WS2"), 2, START),
+        (text(2, EventRecordID="2"), 2, START),
+        (text(2, tail=',"UserData":{"z":"1"}'), 2, START),
+        (text(2)[:-1], 2, START),
+        ("", 2, START),
+    ],
+)
+def test_what_differs_elsewhere_is_read_in_full(rendering: str, number: int, at: int) -> None:
+    in_full(text(), 1, START)
+    known = outline(rendering, number, at)
+    assert known is None or completed(known, number, at) is None
+
+
+@pytest.mark.parametrize(
+    "data", ['{"a":"1","a":"2"}', '{"a":1}', '{"a":null}', '{"a":{"#text":"x"}}', '{"a":"1","a":"2","b":null}', "[]", "null"]
+)
+def test_data_that_are_not_texts_under_different_names_are_read_in_full(data: str) -> None:
+    in_full(text(), 1, START)
+    known = outline(text(2, data=data), 2, START)
+    assert known is not None
+    assert completed(known, 2, START) is None
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        ',"EventRecordID":1',
+        ',"TimeCreated":{"#attributes":{"SystemTime":"2023-10-18T05:43:51.355360Z"}}',
+        ',"Execution":null',
+        ',"Correlation":null',
+    ],
+)
+def test_nothing_is_learned_where_a_name_stands_twice(tail: str) -> None:
+    rendering = text().replace(',"Computer"', f'{tail},"Computer"')
+    in_full(rendering, 1, START)
+    assert not evtx_quick._COMMON
+
+
+def test_a_header_that_lies_teaches_nothing() -> None:
+    in_full(text(), 9, START)
+    in_full(text(), 1, START + 10**9)
+    assert not evtx_quick._COMMON
+
+
+def test_what_is_known_is_bounded() -> None:
+    for number in range(evtx_quick._MOST + 9):
+        in_full(text(Computer=f"WS{number}", process=number), 1, START)
+    assert 0 < len(evtx_quick._COMMON) <= evtx_quick._MOST
+    assert 0 < len(evtx_quick._THREADS) <= evtx_quick._MOST
+
+
+VALUES = st.one_of(
+    st.text(max_size=8), st.sampled_from(['"', "\\", '":"', '","b":"', "\0", "%%818", '"}},"EventRecordID":', ',"EventData":'])
+)
+
+
+@given(
+    st.dictionaries(st.one_of(st.text(max_size=5), st.sampled_from(["#text", "#attributes", 'a":"'])), VALUES, max_size=4),
+    st.integers(1, 10**6),
+    st.integers(START, START + 10**12),
+)
+def test_known_and_read_in_full_are_the_same(data: dict[str, str], number: int, at: int) -> None:
+    in_full(text(), 1, START)
+    rendering = text(number, at, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    known = outline(rendering, number, at)
+    found = None if known is None else completed(known, number, at)
+    if found is not None:
+        values, form = found
+        assert values == Normalizer()._read(rendering, number, at)[0]
+        assert form.names == tuple(values[-1])
