@@ -30,7 +30,7 @@ def iso(ticks: int, digits: int = 7) -> str:
     return text if digits == 7 else f"{text[: 20 + digits]}Z" if digits else f"{text[:19]}Z"
 
 
-@lru_cache(8192)
+@lru_cache(1024)
 def _minute(minutes: int) -> str:
     """`YYYY-MM-DDTHH:MM:`: strftime costs more than all the rest."""
     return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")

@@ -244,7 +244,7 @@ def _clock(name: str) -> Callable[[int], tuple[str, str, bool]]:
         raise ConfigurationError(f"unknown time zone `{name}`: an IANA name is needed, such as `Europe/Berlin`") from None
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
-    @lru_cache(4096)
+    @lru_cache(1024)
     def at(minutes: int) -> tuple[str, str, bool]:
         when = (epoch + timedelta(minutes=minutes)).astimezone(zone)
         name = when.tzname() or "-"
