@@ -264,7 +264,9 @@ def disk_image(folder: Path) -> list[Job]:
         "log2timeline": (PEERS / "plaso" / "bin" / "python", "-c", images.LOG2TIMELINE, image, folder / "files.plaso"),
     }
     peers = {
-        name: Peer(tuple(map(str, command)), 1, f"{name} / ours >= 10") for name, command in commands.items() if Path(command[0]).exists()
+        name: Peer(tuple(map(str, command)), 1, "told only: it reads one of four logs" if command == dissect else f"{name} / ours >= 10")
+        for name, command in commands.items()
+        if Path(command[0]).exists()
     }
     return [Job(f"Defender's traces of a disk image of {images.FILES:,} files", 1, _export(folder, image, "ecs:out.ndjson"), peers)]
 
