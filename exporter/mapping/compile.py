@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
-from exporter.mapping.fragments import Kept, event_data_json, field_text, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, with_raw
 from exporter.mapping.references import Run, annotation, expression, without_none
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
@@ -21,7 +21,7 @@ from exporter.records import Payload
 from exporter.text import LONG_MAX, LONG_MIN
 from exporter.times import iso, usable
 
-_HELPERS = (iso, usable, fields_json, field_text, event_data_json, with_raw)
+_HELPERS = (iso, usable, fields_json, field_list, field_text, event_data_json, with_raw)
 _CONSTANT_NAMESPACE = "run."
 _SHARED = frozenset(
     (

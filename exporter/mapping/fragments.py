@@ -9,6 +9,7 @@ import orjson
 from exporter.text import cleaned
 
 _NOTHING = ("", "-", "N/A")
+_NOTHING_SET = frozenset(_NOTHING)
 _KEPT = 256
 _LONGEST = 8192
 
@@ -56,8 +57,20 @@ def fields_json(fields: dict[str, Any]) -> bytes:
 def field_text(name: str, value: Any) -> str:
     """`,"name":value` for one field, empty where it says nothing; most are short texts of ASCII."""
     if value.__class__ is str and value.isascii() and "\0" not in value:
-        return "" if value in _NOTHING else f',"{name}":{quoted(value)}'
+        return "" if value in _NOTHING_SET else f',"{name}":{quoted(value)}'
     return fields_json({name: value}).decode()
+
+
+def field_list(name: str, values: Any) -> str:
+    """The same of a field that is an array always; a single text is one item."""
+    items = [values] if values.__class__ is str else values
+    try:
+        text = "".join(items)
+    except TypeError:
+        text = "\0"
+    if text.isascii() and "\0" not in text and _NOTHING_SET.isdisjoint(items):
+        return f',"{name}":[{",".join(map(quoted, items))}]'
+    return fields_json({name: items}).decode()
 
 
 def event_data_json(name: str, values: Mapping[str, str], text: str) -> bytes:

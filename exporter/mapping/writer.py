@@ -246,7 +246,7 @@ class DocumentWriter:
             lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
             return variable
         there = "v is not None" if field.type in NUMBERS else "v"
-        call = f"fields_json({{{key!r}: [v] if v.__class__ is str else v}}).decode()" if field.array else f"field_text({key!r}, v)"
+        call = f"field_{'list' if field.array else 'text'}({key!r}, v)"
         lines += [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
         return variable
 

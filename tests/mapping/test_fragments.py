@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.kinds import KINDS
-from exporter.mapping.fragments import Kept, event_data_json, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, with_raw
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.transforms.events import event_data
 from exporter.records import Record
@@ -97,3 +97,34 @@ def test_what_is_not_usable_stands_below_raw_and_event_stays_last() -> None:
     assert list(document) == ["defender", "tags", "message", "event"]
     assert document["defender"] == {"x": 1, "raw": {"at": "0"}}
     assert document["tags"] == ["time_unusable"]
+
+
+TEXTS = st.one_of(st.text(max_size=6), st.sampled_from(["", "-", "N/A", "\0", "\ud800", "\x7f", '"\\', "\x1b"]))
+
+
+@given(TEXTS)
+def test_a_field_of_one_text_is_written_as_any_field(text: str) -> None:
+    assert field_text("name", text) == fields_json({"name": text}).decode()
+
+
+@given(
+    st.one_of(TEXTS, st.lists(TEXTS, min_size=1, max_size=3), st.lists(st.dictionaries(TEXTS, TEXTS, max_size=2), min_size=1, max_size=2))
+)
+def test_a_list_is_written_as_any_field(value: str | list[str]) -> None:
+    assert field_list("name", value) == fields_json({"name": [value] if isinstance(value, str) else value}).decode()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("evtx_")])
+@ANY
+@given(data=st.data())
+def test_what_stands_around_a_record_serves_another_that_says_the_same(mapper: Mapper, kind: str, data: st.DataObject) -> None:
+    first, other = data.draw(records(KINDS[kind])), data.draw(records(KINDS[kind]))
+    own = ("record_id", "created_at", "created_digits", "written_at", "activity_id", "process_id", "thread_id")
+    payload = msgspec.structs.replace(first.payload, **{name: getattr(other.payload, name) for name in own})
+    second = msgspec.structs.replace(first, payload=payload, hash=other.hash, offset=other.offset, number=other.number)
+    compiled, unusable = mapper.kinds[kind].compiled, dict[str, str]()
+    assert compiled.around is not None
+    one, two = mapper.map(first).moment, mapper.map(second).moment
+    around = compiled.around(first, first.payload, one, unusable)
+    if not unusable and (one.basis, one.tags) == (two.basis, two.tags):
+        assert compiled.document(second, payload, two, None, around) == mapper.map(second).document()

@@ -18,7 +18,13 @@ def file_name(path: str) -> str:
     >>> file_name(r"C:\Temp\a.zip->inner.exe")
     'inner.exe'
     """
-    return ntpath.basename(path.rpartition("->")[2])
+    inner = path.rpartition("->")[2]
+    return inner.rpartition("\\")[2] if _is_usual(inner) else ntpath.basename(inner)
+
+
+def _is_usual(path: str) -> bool:
+    """True for a path on a drive without slashes: `ntpath` takes ten times as long, since it has to know of all others."""
+    return path[1:3] == ":\\" and "/" not in path
 
 
 def file_directory(path: str) -> str | None:
@@ -26,7 +32,11 @@ def file_directory(path: str) -> str | None:
     >>> file_directory(r"C:\Temp\x.exe")
     'C:\\Temp'
     """
-    return ntpath.dirname(path.partition("->")[0]) or None
+    outer = path.partition("->")[0]
+    folder = outer.rpartition("\\")[0]
+    if _is_usual(outer) and not folder.endswith("\\"):
+        return folder if len(folder) > 2 else f"{folder}\\"
+    return ntpath.dirname(outer) or None
 
 
 def file_extension(path: str) -> str | None:
@@ -35,7 +45,8 @@ def file_extension(path: str) -> str | None:
     >>> file_extension(r"C:\Temp\x.tar.GZ")
     'GZ'
     """
-    return file_name(path).rpartition(".")[2] if "." in file_name(path) else None
+    _, dot, extension = file_name(path).rpartition(".")
+    return extension if dot else None
 
 
 def known(name: str) -> str | None:
