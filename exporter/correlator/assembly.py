@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.correlator.facts import Threat
@@ -56,7 +57,7 @@ class Assembly:
 
     def __init__(self, case: str, host: str, group: Group, held: Held, entries: frozenset[str]) -> None:
         self._anchor = group.anchor
-        self._quarantines = group.quarantines
+        self._quarantines = frozenset(group.quarantines)
         self._entries = entries
         self._host = host
         said = _said(group, held)
@@ -66,7 +67,7 @@ class Assembly:
         self._listed = b"".join([member.identity for member in members[:MOST_MEMBERS]])
         self._ranks = bytes([member.rank for member in members[:MOST_MEMBERS]])
         self._tiers = bytes([member.tier for member in members[:MOST_MEMBERS]])
-        self._kinds = frozenset(_KINDS[rank] for rank in {member.rank for member in members})
+        self._kinds = _kinds(bytes(sorted({member.rank for member in members})))
         self._resource_ids = sorted(_resource_ids(said))
         self.threat_id = self._threat_id(members, held) or min((one for one in group.threats if isinstance(one, int)), default=None)
         self.first_at = members[0].time if members[0].time < FAR else None
@@ -157,7 +158,18 @@ class Assembly:
     def _names(self, said: Sequence[Keys]) -> frozenset[str]:
         """The names by which a block's parts are recognized where they give no id."""
         single = [one for one in said if one.breadth != BROADEST] or said
-        return frozenset(name for one in single for threat_id, name in one.threats if name and threat_id in (None, self.threat_id))
+        names = {name for one in single for threat_id, name in one.threats if name and threat_id in (None, self.threat_id)}
+        return _names(tuple(sorted(names)))
+
+
+@lru_cache(64)  # one object for all incidents of a threat
+def _names(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
+
+
+@lru_cache(256)
+def _kinds(ranks: bytes) -> frozenset[str]:
+    return frozenset(_KINDS[rank] for rank in ranks)
 
 
 def _said(group: Group, held: Held) -> list[Keys]:

@@ -7,14 +7,12 @@ several entries, go to one of them: the nearest in time, then the smallest id. S
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from exporter.correlator.held import FAR, Held
 from exporter.correlator.keys import BROADEST, TWINS, Anchor, Keys, Threat
 
 _Item = TypeVar("_Item")
-_NONE: AbstractSet[Any] = frozenset()
 
 
 class Members(NamedTuple):
@@ -38,11 +36,11 @@ class Group:
         self.members: list[Members] = []
         self.heard = [own]
         """Positions of the records whose times are the group's."""
-        self.paths: AbstractSet[int] = _NONE
-        self.threats: AbstractSet[int | str] = _NONE
-        self.sha1s: AbstractSet[str] = _NONE
-        self.signatures: AbstractSet[int] = _NONE
-        self.quarantines: AbstractSet[str] = _NONE
+        self.paths: Collection[int] = ()
+        self.threats: Collection[int | str] = ()
+        self.sha1s: Collection[str] = ()
+        self.signatures: Collection[int] = ()
+        self.quarantines: Collection[str] = ()
         self.broad = False
 
     def learn(self, keys: Keys, names: "Names") -> None:
@@ -92,14 +90,15 @@ class Group:
         self.signatures = joined(self.signatures, signatures)
 
 
-def joined(known: AbstractSet[_Item], more: Collection[_Item]) -> AbstractSet[_Item]:
-    """Both; `known` itself where it is a set of its own. Most groups have most of their sets empty, and share one for that."""
+def joined(known: Collection[_Item], more: Collection[_Item]) -> Collection[_Item]:
+    """Both: a set of its own, or a tuple as long as one record has said it all, which is so in most groups."""
     if not more:
         return known
-    if not isinstance(known, set):
-        return set(more)
-    known.update(more)
-    return known
+    if not known and isinstance(more, tuple):
+        return more
+    found = known if isinstance(known, set) else set(known)
+    found.update(more)
+    return found
 
 
 class Names:
@@ -112,7 +111,7 @@ class Names:
                 if threat_id is not None and name is not None:
                     self._ids.setdefault(name, set()).add(threat_id)
 
-    def tokens(self, threats: Iterable[Threat]) -> set[int | str]:
+    def tokens(self, threats: Iterable[Threat]) -> tuple[int | str, ...]:
         """Ids, and names where they stand for no id or for several: two records of one threat share a token."""
         found: set[int | str] = set()
         for threat_id, name in threats:
@@ -123,7 +122,7 @@ class Names:
                 found |= known
             if name is not None and len(known) != 1:
                 found.add(name)
-        return found
+        return tuple(found)
 
 
 def distance(times: Iterable[int], others: Sequence[int]) -> int:

@@ -139,9 +139,10 @@ class Finder:
 
     def _best(self, probe: Group, near: Iterable[tuple[tuple[int, Anchor], int, str]]) -> Candidate | None:
         best: Candidate | None = None
+        paths = set(probe.paths)
         for (distance, anchor), tier, key in near:
             group = self._groups[anchor]
-            candidate = Candidate(probe.paths.isdisjoint(group.paths), distance, anchor, tier, key)
+            candidate = Candidate(paths.isdisjoint(group.paths), distance, anchor, tier, key)
             if (best is None or candidate < best) and not (candidate.stranger and _elsewhere(probe, group)):
                 best = candidate
         return best
