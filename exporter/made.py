@@ -29,8 +29,8 @@ from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 _MOST = 512
 _LONGEST = 8192
-_Known: TypeAlias = "tuple[Kind, tuple[bytes, ...], str, str, str]"
-"""The kind, what is written around, and of the identity what stands before the number, the event id, and the kind's name."""
+_Known: TypeAlias = tuple[Callable[..., bytes], tuple[bytes, ...], str, str, str]
+"""What writes the document, what it is given, what stands before the number in the identity, the event id, and the kind's name."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class EventMaker:
     def __init__(self, mapper: Mapper, order: Order, source: Source) -> None:
         self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
         self._makers = [made for target in order.targets if (made := maker(target)) is not None]
-        self._only_documents = all(target.name == "ecs" for target in order.targets)
+        self._only_documents = [target.name for target in order.targets] == ["ecs"]
         self._now = _Now(order.host, source)
         self._logs: dict[object, tuple[bytes, ...] | None] = {}
         self._known: dict[tuple[object, str], _Known] = {}
@@ -127,13 +127,15 @@ class EventMaker:
         known = self._known.get((common, data))
         if known is None or integrity is not now.integrity or origin != now.origin:
             return False
-        now.payload, now.offset, now.hash, now.record_id = now, offset, raw_hash, number
-        now.kind, now.around, lead, event_id, name = known
+        document, around, lead, event_id, name = known
+        now.offset, now.hash, now.record_id = offset, raw_hash, number
         now.activity_id, now.process_id, now.thread_id = thread
         now.created_at = now.written_at = written_at
         now.text = iso(written_at, 7)
         now.id = identity(lead, str(number), str(unix_microseconds(written_at)), event_id)
-        self._write(name)
+        self._outputs[0].append(document(now, now, now, None, around))
+        self._names.append(name)
+        self._verdicts.append(integrity.verdict)
         return True
 
     def _write(self, name: str) -> None:
@@ -170,7 +172,13 @@ class EventMaker:
         if len(self._known) >= _MOST:
             self._known.clear()
         name, channel, _, _, event_id = key
-        self._known[said[0], said[2]] = now.kind, now.around, "\0".join((self._case, self._host, name, channel)), event_id, now.payload.kind
+        self._known[said[0], said[2]] = (
+            now.kind.document,
+            now.around,
+            "\0".join((self._case, self._host, name, channel)),
+            event_id,
+            now.payload.kind,
+        )
 
     def made(self) -> Made | None:
         """See `exporter.records.Maker`."""

@@ -8,6 +8,7 @@ import ast
 import typing
 from collections.abc import Iterator
 from enum import Enum
+from functools import cache
 from itertools import groupby
 from types import UnionType
 from typing import Any
@@ -86,6 +87,7 @@ def sort_of(piece: str) -> str:
     return "text" if piece[0] in "uw" else "constant" if piece.startswith(("b'", 'b"')) else ""
 
 
+@cache
 def is_hashable(hint: Any) -> bool:
     """True for a type whose values may be keys."""
     origin = typing.get_origin(hint)

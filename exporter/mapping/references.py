@@ -52,6 +52,7 @@ def expression(reference: str, kind: type[Payload]) -> str:
     return f"p.{head}.get({rest!r})" if rest else f"p.{head}"
 
 
+@cache
 def annotation(reference: str, kind: type[Payload]) -> Any:
     """The type that the reference has, without None; raises LookupError when there is no such attribute."""
     if reference == "payload":
@@ -59,7 +60,7 @@ def annotation(reference: str, kind: type[Payload]) -> Any:
     head, _, rest = reference.partition(".")
     owner: type = NAMESPACES[head][1] if head in NAMESPACES and rest else kind
     name = rest if owner is not kind else head
-    hints = _hints(owner)
+    hints = hints_of(owner)
     if name not in hints or name not in owner.__struct_fields__:  # type: ignore[attr-defined]
         raise LookupError(f"{owner.__name__} has no attribute `{name}`")
     found = without_none(hints[name])
@@ -71,7 +72,8 @@ def annotation(reference: str, kind: type[Payload]) -> Any:
 
 
 @cache
-def _hints(owner: type) -> dict[str, Any]:
+def hints_of(owner: type) -> dict[str, Any]:
+    """The types of a class's attributes."""
     return typing.get_type_hints(owner)
 
 

@@ -18,7 +18,7 @@ import orjson
 
 from exporter.mapping.fragments import fields_json
 from exporter.mapping.pieces import is_hashable, is_own, joined, literal, rules_of, sort_of, taken_apart, text, usable_field
-from exporter.mapping.references import annotation, expression
+from exporter.mapping.references import annotation, expression, hints_of
 from exporter.mapping.schema import Rule
 from exporter.records import Payload
 from exporter.text import LONG_MAX, LONG_MIN
@@ -179,7 +179,7 @@ class DocumentWriter:
 
     def _always(self, rule: Rule) -> bool:
         """True for the text of a number that no payload of the kind lacks."""
-        return rule.via == "text" and typing.get_type_hints(self._kind).get(rule.attributes[0]) is int
+        return rule.via == "text" and hints_of(self._kind).get(rule.attributes[0]) is int
 
     def _is_constant(self, child: Any) -> bool:
         return isinstance(child, Rule) and self._compiler.is_constant(child)

@@ -14,6 +14,8 @@ from exporter.sinks.targets import SinkSettings, SinkTarget
 
 _BATCH_BYTES = 1 << 16
 """Larger ones are given back to the system and asked for again, page by page, which costs more than all else here."""
+_TAKEN = 8
+"""Documents that are taken without a look at what there is already."""
 _WRITTEN = Outcome.WRITTEN
 
 
@@ -54,9 +56,11 @@ class EcsSink:
     def take(self, outputs: Sequence[records.Output], position: int) -> Iterable[Result]:
         """Take documents that were made elsewhere."""
         self._position = position
-        for document in cast(Sequence[bytes], outputs):
-            self._batch.append(document[: -len(END)])
-            self._size += len(document)
+        documents, cut = cast(Sequence[bytes], outputs), -len(END)
+        for first in range(0, len(documents), _TAKEN):
+            some = documents[first : first + _TAKEN]
+            self._batch += [document[:cut] for document in some]
+            self._size += sum(map(len, some))
             if self._size >= _BATCH_BYTES:
                 self._send()
         return (Result(position, "", _WRITTEN, "", len(outputs), records=len(outputs)),)
