@@ -20,8 +20,8 @@ from exporter.evidence.direct import DirectFile
 from exporter.evidence.folder import FolderTree
 from exporter.evidence.hosts import Discovery, discover, open_tree
 from exporter.evidence.images import DEFAULT, ImageOptions
-from exporter.formats.evtx import computer_name
 from exporter.formats.evtx_carve import carved_computer_name
+from exporter.formats.evtx_computer import computer_name
 from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Mapper

@@ -25,8 +25,7 @@ from exporter.formats.evtx_chunks import (
     engine_file,
     is_chunk,
     is_dirty,
-    last_record_id,
-    newest_alone,
+    unwalked,
     walk,
 )
 from exporter.formats.evtx_engine import Rendering, render
@@ -42,9 +41,8 @@ from exporter.records import Integrity, Item, Made, Maker, Parsed, Rejected, Tal
 OTHER_PROVIDERS = "other providers"
 REMNANT, STALE_COUNT = "remnant", "stale_count"
 """Origins of chunks past the file header's count: of a log that was closed, and of one that was in use, whose count is known to be old."""
-_ZEROS = bytes(CHUNK)
+ZEROS = bytes(CHUNK)
 _KINDS = 200
-_NEWEST = 4
 CHECK = "chunk-crc32"
 _VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
 _UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
@@ -110,8 +108,8 @@ def parse(stream: BinaryIO, reading: Reading = DEFAULT, read: ReadChunks | None 
     What `maker` takes comes as Made.
     """
     counts = Counts()
-    header = _read(stream, FILE_HEADER)
-    first = _read(stream, CHUNK)
+    header = read_bytes(stream, FILE_HEADER)
+    first = read_bytes(stream, CHUNK)
     reason = _header_damage(header, first)
     if reason:
         counts.seen += 1
@@ -145,7 +143,7 @@ def _units(stream: BinaryIO, header: bytes, first: bytes, counts: Counts) -> Ite
         chunks = chunk.number + 1
         if told is not None and chunks > told:
             chunk = msgspec.structs.replace(chunk, origin=beyond)
-        if _ZEROS.startswith(chunk.data):
+        if ZEROS.startswith(chunk.data):
             zeros.append((chunk.number, chunk.offset))
             continue
         yield from _empty(zeros, counts)
@@ -165,13 +163,14 @@ def _empty(zeros: list[tuple[int, int]], counts: Counts) -> Iterator[Rejected]:
 
 def read_chunks(stream: BinaryIO, first: bytes = b"") -> Iterator[Chunk]:
     """The chunks of a stream that stands behind `first`, the bytes already read of the first chunk; nothing after a short one."""
-    number, data = 0, first or _read(stream, CHUNK)
+    number, data = 0, first or read_bytes(stream, CHUNK)
     while data:
         yield Chunk(number, FILE_HEADER + number * CHUNK, data)
-        number, data = number + 1, _read(stream, CHUNK) if len(data) == CHUNK else b""
+        number, data = number + 1, read_bytes(stream, CHUNK) if len(data) == CHUNK else b""
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def read_bytes(stream: BinaryIO, size: int) -> bytes:
+    """That many bytes, fewer at the end of the stream."""
     data = stream.read(size)
     while 0 < len(data) < size and (more := stream.read(size - len(data))):
         data += more
@@ -184,6 +183,10 @@ def parse_chunk(chunk: Chunk, reading: Reading, counts: Counts, maker: Maker | N
         counts.seen += 1
         reason = "wrong magic" if len(chunk.data) >= FIRST_RECORD else f"cut off after {len(chunk.data)} bytes"
         yield Rejected(chunk.offset, f"chunk {chunk.number}: {reason}", chunk.data[:16].hex())
+        return
+    if reading.prefilter and not reading.all_events and (held := unwalked(chunk.data)) is not None and not may_hold_defender(held[1]):
+        counts.seen += held[0]
+        counts.leave(OTHER_PROVIDERS, held[0])
         return
     found = walk(chunk.data)
     if found.sound is not False:
@@ -228,7 +231,7 @@ def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts, maker:
         return
     one = _Reader(chunk, found, reading, counts, maker)
     others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else None
-    for record, rendering in _paired(found, reading.engine):
+    for record, rendering in paired(found, reading.engine):
         item = one.item(record, rendering)
         if item is not None:
             yield from _made(maker)
@@ -250,7 +253,7 @@ def _made(maker: Maker | None) -> Iterator[Made]:
 
 def _fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
     normalizer = Normalizer()
-    for record, rendering in _paired(found, engine):
+    for record, rendering in paired(found, engine):
         yield record.offset, _fields_or_error(record, rendering, normalizer)
 
 
@@ -267,7 +270,7 @@ def _is_defender(fields: Fields) -> bool:
     return not isinstance(fields, FormatError) and (fields["provider_name"] == PROVIDER or fields["provider_guid"] == PROVIDER_GUID)
 
 
-def _paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
+def paired(found: Walk, engine: str) -> Iterator[tuple[Walked, Rendering]]:
     """Every record of the walk with what the engine made of it; both go through the chunk in the same order."""
     records = found.records
     position = 0
@@ -364,45 +367,5 @@ class _Reader:
 
 def log_chunks(stream: BinaryIO) -> Iterator[Chunk | Rejected]:
     """The chunks of a log as `parse` meets them, and what is missing of them."""
-    header, first = _read(stream, FILE_HEADER), _read(stream, CHUNK)
+    header, first = read_bytes(stream, FILE_HEADER), read_bytes(stream, CHUNK)
     yield from _units(stream, header, first, Counts())
-
-
-def computer_name(stream: BinaryIO, engine: str = "evtx") -> str | None:
-    """The Computer of the newest record (that with the highest id) of a log: what the host was called last. None where none can be read.
-
-    Reads the whole stream and renders one chunk, or a few where the newest ones are damaged.
-    """
-    newest: list[tuple[int, bytes]] = []
-    header, first = _read(stream, FILE_HEADER), _read(stream, CHUNK)
-    if header[:8] != FILE_MAGIC and not is_chunk(first):
-        return None
-    for chunk in read_chunks(stream, first):
-        if not is_chunk(chunk.data) or _ZEROS.startswith(chunk.data):
-            continue
-        last = last_record_id(chunk.data)
-        if last is not None:
-            newest = sorted([*newest, (last, chunk.data)], key=lambda pair: -pair[0])[:_NEWEST]
-    for _, data in newest:
-        found = walk(data)
-        name = newest_computer(newest_alone(found), engine, max((record.id for record in found.records), default=-1))
-        name = name or newest_computer(found, engine)
-        if name:
-            return name
-    return None
-
-
-def newest_computer(found: Walk, engine: str, highest: int = -1) -> str | None:
-    """The Computer of the record with the highest id of a chunk, `highest` at least; None where none can be read."""
-    normalizer = Normalizer()
-    name = None
-    for record, rendering in _paired(found, engine):
-        if isinstance(rendering, FormatError) or record.id < highest:
-            continue
-        try:
-            computer = normalizer.fields(rendering, record.id, record.written_at)["computer"]
-        except FormatError:
-            continue
-        if computer:
-            name, highest = computer, record.id
-    return name

@@ -11,6 +11,7 @@ File (little-endian; layout: libyal/libevtx documentation, checked against every
 Chunk:
 
     0     8  `ElfChnk\\0`
+    8     8  first record number    16  8  last record number
     24    8  first record id          32  8  last record id
     40    4  header size, 128         44  4  offset of the last record
     48    4  offset of the free space 52  4  CRC-32 of bytes 512..free space
@@ -115,8 +116,7 @@ def walk(data: bytes) -> Walk:
 
 def last_record_id(data: bytes) -> int | None:
     """The highest record id of a chunk: what a sound header says, else what a walk finds; None where there is no record."""
-    view = memoryview(data)
-    if len(data) == CHUNK and data[:8] == CHUNK_MAGIC and zlib.crc32(view[128:512], zlib.crc32(view[:120])) == _U32(data, 124)[0]:
+    if _is_sealed(data):
         last: int = struct.unpack_from("<Q", data, 32)[0]
         if last < _GAP_ID:
             return last
@@ -139,6 +139,37 @@ def newest_alone(found: Walk) -> Walk:
             struct.pack_into("<I", data, position, size)
         records.insert(0, Walked(first.offset, size, first.id, first.written_at))
     return msgspec.structs.replace(found, data=bytes(data), records=records, end=newest.offset + newest.size)
+
+
+def newest_by_header(data: bytes) -> Walk | None:
+    """`newest_alone` without a walk, by what a sound header says of the last record; None where that does not stand there."""
+    if not _is_sealed(data):
+        return None
+    first, newest = _intact(data, FIRST_RECORD), _intact(data, _U32(data, 44)[0])
+    if first is None or newest is None or newest.id != struct.unpack_from("<Q", data, 32)[0]:
+        return None
+    records = [first, newest] if newest.offset > first.offset else [newest]
+    return newest_alone(Walk(data, records, [], newest.offset + newest.size, header_sound=True))
+
+
+def unwalked(data: bytes) -> tuple[int, Walk] | None:
+    """How many records a whole and sound chunk holds, by its header, and a Walk without them; None where only a walk can tell."""
+    if not _is_sealed(data):
+        return None
+    first, last = struct.unpack_from("<QQ", data, 8)
+    free = _U32(data, 48)[0]
+    count = last - first + 1
+    if not FIRST_RECORD < free <= CHUNK or not 0 < count <= free // _SMALLEST or data[free : free + 4] == RECORD_MAGIC:
+        return None
+    if zlib.crc32(memoryview(data)[FIRST_RECORD:free]) != _U32(data, 52)[0]:
+        return None
+    return count, Walk(data, [], [], free, header_sound=True, sound=True, covered=free)
+
+
+def _is_sealed(data: bytes) -> bool:
+    """True for a whole chunk whose header has the right sum."""
+    view = memoryview(data)
+    return len(data) == CHUNK and data[:8] == CHUNK_MAGIC and zlib.crc32(view[128:512], zlib.crc32(view[:120])) == _U32(data, 124)[0]
 
 
 def _intact(data: bytes, position: int) -> Walked | None:

@@ -14,7 +14,8 @@ import pytest
 from evtx import PyEvtxParser
 
 from exporter.formats import evtx_python
-from exporter.formats.evtx import OTHER_PROVIDERS, computer_name, parse
+from exporter.formats.evtx import OTHER_PROVIDERS, parse
+from exporter.formats.evtx_computer import computer_name
 from exporter.formats.evtx_engine import ENGINES, render
 from exporter.records import Parsed, Verdict
 from exporter.synthetic.evtx import build_evtx

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, engine_file, last_record_id, newest_alone, walk
+from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, engine_file, last_record_id, newest_alone, newest_by_header, unwalked, walk
 from exporter.formats.evtx_engine import ENGINES, render
 from exporter.synthetic.evtx import Event, write_evtx
 
@@ -50,3 +50,30 @@ def test_where_a_frame_is_broken_no_record_is_left_out(chunk: bytes) -> None:
     second = walk(chunk).records[1]
     damaged = walk(chunk[: second.offset] + bytes(8) + chunk[second.offset + 8 :])
     assert newest_alone(damaged) is damaged
+
+
+def test_a_sound_chunk_is_counted_without_a_walk(chunk: bytes) -> None:
+    found = unwalked(chunk)
+    assert found is not None
+    assert found[0] == len(walk(chunk).records) == 3
+    assert (found[1].end, found[1].covered) == (walk(chunk).end, walk(chunk).covered)
+
+
+@pytest.mark.parametrize("place", [0, 8, 16, 48, 130, 600])
+def test_a_chunk_with_a_wrong_byte_has_to_be_walked(chunk: bytes, place: int) -> None:
+    changed = bytearray(chunk)
+    changed[place] ^= 4
+    assert unwalked(bytes(changed)) is None
+
+
+def test_a_chunk_with_a_record_behind_its_end_has_to_be_walked(chunk: bytes) -> None:
+    end = walk(chunk).end
+    assert unwalked(chunk[:end] + b"\x2a\x2a\0\0" + chunk[end + 4 :]) is None
+    assert unwalked(chunk[:-1]) is None
+
+
+def test_the_newest_record_is_found_by_the_header(chunk: bytes) -> None:
+    found = newest_by_header(chunk)
+    assert found is not None
+    assert engine_file(found)[FILE_HEADER:] == engine_file(newest_alone(walk(chunk)))[FILE_HEADER:]
+    assert newest_by_header(chunk[:40] + b"\1" + chunk[41:]) is None
