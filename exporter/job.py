@@ -27,7 +27,6 @@ from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.references import Run
 from exporter.pipeline import Pipeline, Progress
-from exporter.records import Early, Record
 from exporter.report.run import RunReport, SinkReport
 from exporter.sinks import STREAMING, Sink
 from exporter.sinks.atomic import refuse_existing
@@ -192,7 +191,6 @@ def _export(job: Job, progress: Progress, ledger: "ExportLedger | None", means: 
             hashed=job.manifest is not None,
             ledger=ledger,
             made_by=_made_by(job, mapper, targets),
-            make=_make(mapper, targets),
         )
         _run(pipeline, discovery, sinks, letters, ledger)
     report.dead_letter_file = str(dead_letters) if report.dead_letters else None
@@ -203,12 +201,6 @@ def _made_by(job: Job, mapper: Mapper, targets: Sequence[SinkTarget]) -> Callabl
     from exporter.made import made_by
 
     return made_by(mapper, job.alerts, targets)
-
-
-def _make(mapper: Mapper, targets: Sequence[SinkTarget]) -> Callable[[Record], Early | None] | None:
-    from exporter.made import make_early
-
-    return make_early(mapper, targets)
 
 
 def _chosen(discovery: Discovery, sources: Sequence[str]) -> Discovery:

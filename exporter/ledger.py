@@ -82,13 +82,16 @@ class NightLedger:
         values = (self._case, self._host, short, packed(record))
         self._state.execute("INSERT OR REPLACE INTO held (case_id, host, id, data) VALUES (?, ?, ?, ?)", values)
 
-    def release(self, record: Record) -> Iterable[Record]:
-        """A held record that is new, and an incident that was not told before: a grown one is new, and names the ids that it replaces."""
-        if isinstance(record.payload, Incident):
-            return self._counted(self._incident(record, record.payload))
-        short = key(event_id(self._case, record))
-        self._join(short, record)
-        return self._counted([record] if short in self._fresh else [])
+    def release(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Held records that are new, and incidents that were not told before: a grown one is new, and names the ids that it replaces."""
+        for record in records:
+            if isinstance(record.payload, Incident):
+                yield from self._counted(self._incident(record, record.payload))
+                continue
+            identity = event_id(self._case, record)
+            self._join(key(identity), record)
+            if key(identity) in self._fresh:
+                yield from self._counted([record])
 
     def _join(self, short: bytes, record: Record) -> None:
         before = self._held.get(short)
@@ -180,9 +183,9 @@ class ExportLedger:
         """Everything: servers know what they have by its id, files are written anew."""
         return offer(record)
 
-    def release(self, record: Record) -> Iterable[Record]:
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
         """Everything."""
-        return (record,)
+        return records
 
     def is_new(self, record: Record) -> bool:
         """Always."""

@@ -1,5 +1,4 @@
 """Maps records where they are read: in the process that reads a log, and without what only those need that an incident may join.
-Those that belong to an incident are mapped before it is known, where only its id is not known yet.
 
 An ordinary record passes a dozen hands between its bytes and its line, each of which looks at it alone. Most events are of no detection;
 what a file's sink writes of such a one is made at once, and goes to the sink with all others of its chunk.
@@ -21,7 +20,7 @@ from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Kind, Mapper, tags_of
 from exporter.mapping.references import Moment, Run
-from exporter.records import UNVERIFIABLE, Early, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity
+from exporter.records import UNVERIFIABLE, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity
 from exporter.sinks.parts import maker
 from exporter.sinks.targets import SinkTarget
 from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
@@ -52,22 +51,6 @@ def made_by(mapper: Mapper, alerts: str, targets: Sequence[SinkTarget]) -> Calla
         return MadeBy("exporter.made:start", msgspec.msgpack.encode(order), partial(EventMaker, mapper, order))
 
     return of_host
-
-
-def make_early(mapper: Mapper, targets: Sequence[SinkTarget]) -> Callable[[Record], Early | None] | None:
-    """What maps a record, or gives None where a loss is to be told of it; None where one of the targets is a server's."""
-    makers = [made for target in targets if (made := maker(target)) is not None]
-    if len(makers) < len(targets):
-        return None
-
-    def make(record: Record) -> Early | None:
-        mapped = mapper.map(record)
-        try:
-            return Early(mapped.id, tuple([make_output(mapped) for make_output in makers]))
-        except _REFUSED:
-            return None
-
-    return make
 
 
 def start(arguments: bytes, source: Source) -> "EventMaker":

@@ -1,6 +1,6 @@
 """The main job: collectors → correlator → mapping → sinks, one host after the other, every loss counted."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Protocol, cast
@@ -16,7 +16,7 @@ from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Discovery, Host
 from exporter.evidence.observed import ObservedFile
 from exporter.mapping.mapper import MappedRecord, Mapper
-from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Early, Made, Output, Record, Source
+from exporter.records import UNVERIFIABLE, DeadLetter, Diagnostic, Made, Record, Source
 from exporter.report.run import FileReport, HostReport, IncidentLine, RunReport, SinkReport
 from exporter.sinks import Outcome, Result, Sink
 from exporter.sinks.made import TakesMade
@@ -50,8 +50,8 @@ class Ledger(Protocol):
         """What is to be written now that a record was read; `offer` gives it to the correlator."""
         ...
 
-    def release(self, record: Record) -> Iterable[Record]:
-        """What is to be written now that the correlator gave a record back, or an incident."""
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
+        """What is to be written of what the correlator held."""
         ...
 
     def is_new(self, record: Record) -> bool:
@@ -72,8 +72,8 @@ class NoLedger:
     def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
         return offer(record)
 
-    def release(self, record: Record) -> Iterable[Record]:
-        return (record,)
+    def release(self, records: Iterable[Record]) -> Iterable[Record]:
+        return records
 
     def is_new(self, record: Record) -> bool:
         return True
@@ -85,8 +85,7 @@ class NoLedger:
 class Pipeline:
     """One run. `hashed` computes the SHA-256 of every evidence file for the manifest.
 
-    `made_by` says for a host's name how those who read its logs may map what no incident needs, `make` maps what an incident holds back;
-    a ledger has to see every record.
+    `made_by` says for a host's name how those who read its logs may map what no incident needs; a ledger has to see every record.
     """
 
     def __init__(
@@ -101,7 +100,6 @@ class Pipeline:
         hashed: bool,
         ledger: Ledger | None = None,
         made_by: Callable[[str], MadeBy] | None = None,
-        make: Callable[[Record], Early | None] | None = None,
     ) -> None:
         self._mapper = mapper
         self._sinks = list(sinks)
@@ -111,7 +109,6 @@ class Pipeline:
         self._hashed = hashed
         self._ledger = ledger or NoLedger()
         self._made_by = made_by if ledger is None else None
-        self._make = make if ledger is None else None
         self._position = 0
         self._collectors: dict[str, Collector] = {}
         self._reasons: dict[tuple[str, str], str] = {}
@@ -144,7 +141,7 @@ class Pipeline:
         settings = with_zones(self._settings, (*host.files, *host.earlier_clocks))
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):
             settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
-        with closing(Correlator(self._mapper.run.case, host.name, make=self._make)) as correlator:
+        with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
             for record in self._ledger.earlier(host):
                 correlator.offer(record)
             for name, file, tell in told_once(host, self._mapper.run.case, partial(self._silently, host, settings)):
@@ -153,11 +150,7 @@ class Pipeline:
                         self._emit_made(found)
                     else:
                         self._emit_all(self._ledger.admit(found, correlator.offer), report)
-            for released in correlator.finish():
-                if isinstance(released, Early):
-                    self._emit_outputs([[output] for output in released.outputs], 1)
-                else:
-                    self._emit_all(self._ledger.release(released), report)
+            self._emit_all(self._ledger.release(correlator.finish()), report)
         self._ledger.leave(host, self.flush)
 
     def _silently(self, host: Host, settings: Settings, name: str, file: EvidenceFile) -> Iterator[Collected]:
@@ -221,13 +214,9 @@ class Pipeline:
             self._count(report, self._written(sink, mapped))
 
     def _emit_made(self, made: Made) -> None:
-        self._emit_outputs(made.outputs, made.count)
-
-    def _emit_outputs(self, outputs_of_sinks: Sequence[Sequence[Output]], count: int) -> None:
-        """Write what was made of so many records."""
-        self._position += count
-        for outputs, (sink, report) in zip(outputs_of_sinks, self._sinks, strict=True):
-            report.counts.incoming += count
+        self._position += made.count
+        for outputs, (sink, report) in zip(made.outputs, self._sinks, strict=True):
+            report.counts.incoming += made.count
             self._count(report, cast(TakesMade, sink).take(outputs, self._position))
 
     def _written(self, sink: Sink, mapped: MappedRecord) -> Iterable[Result]:

@@ -92,13 +92,6 @@ Output: TypeAlias = bytes | Lines
 """What one sink writes of a record: a document, or lines."""
 
 
-class Early(msgspec.Struct, frozen=True, array_like=True):
-    """A record that was mapped before its incident was known: its id, and for each sink of the run its output."""
-
-    id: str
-    outputs: tuple[Output, ...]
-
-
 class Made(msgspec.Struct, frozen=True, array_like=True):
     """Payloads that were mapped where they were read: how many of which kind and verdict, and for each sink of the run their outputs."""
 

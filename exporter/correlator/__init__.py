@@ -3,8 +3,7 @@
 `keys` says what joins, `groups` joins by exact ids, `joins` by weaker ones; `story` and `assembly` make the incident.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from os import urandom
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,7 @@ from exporter.correlator.places import Places
 from exporter.correlator.spool import MEMORY_BYTES, Spool
 from exporter.correlator.telling import Telling
 from exporter.formats.resource_data import QuarantineContainer
-from exporter.records import Correlation, Early, Output, Record, event_id
+from exporter.records import Record, event_id
 
 _ANY: Threat = (None, frozenset())
 
@@ -30,25 +29,13 @@ class Correlator:
     A record that no join can touch comes straight back; the others are held until the host is complete, encoded, in memory up to
     `memory_bytes` and beyond it in a temporary file in `spool_dir`. What stays in memory is `Held`, and what the records of each exact id
     tell of their incident.
-
-    With `make`, which gives the sinks' outputs, a record is mapped before it is held if nothing but the id of its incident is yet unknown.
     """
 
-    def __init__(
-        self,
-        case: str,
-        host: str,
-        spool_dir: Path | None = None,
-        memory_bytes: int = MEMORY_BYTES,
-        make: Callable[[Record], Early | None] | None = None,
-    ) -> None:
+    def __init__(self, case: str, host: str, spool_dir: Path | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
         self._case = case
         self._host = host
         self._spool = Spool(spool_dir, memory_bytes)
         self._held = Held()
-        self._make = make
-        self._stand_in = urandom(20).hex()
-        """As long as the id that will be there in its place, and in no evidence."""
         self._tellings: dict[Anchor, Telling] = {}
         self._contents: dict[str, Content] = {}
 
@@ -58,9 +45,8 @@ class Correlator:
         found = keys(payload)
         if found is None:
             return (record,)
-        made = self._made(record, found.anchor)
-        self._spool.add(record if made is None else made)
-        order = self._held.add(found, times(payload), RANK[type(payload)], event_id(self._case, record) if made is None else made.id)
+        self._spool.add(record)
+        order = self._held.add(found, times(payload), RANK[type(payload)], event_id(self._case, record))
         if found.anchor is not None:
             telling = self._tellings.get(found.anchor)
             if telling is None:
@@ -70,19 +56,12 @@ class Correlator:
             self._note_content(payload)
         return ()
 
-    def _made(self, record: Record, anchor: Anchor | None) -> Early | None:
-        """The record's outputs, with a stand-in for the id of its incident; None if it can be joined to it in more than one way."""
-        if self._make is None or anchor is None or anchor[0] != "detection":
-            return None
-        correlation = Correlation(self._stand_in, 1, ":".join(anchor))
-        return self._make(msgspec.structs.replace(record, correlation=correlation))
-
     def _note_content(self, payload: QuarantineContainer) -> None:
         found = Content(payload.name_matches, payload.md5, payload.sha1, payload.sha256)
         known = self._contents.get(payload.resource_id.upper(), found)
         self._contents[payload.resource_id.upper()] = max(found, known, key=lambda content: (content.verified, content.sha256 or ""))
 
-    def finish(self) -> Iterator[Record | Early]:
+    def finish(self) -> Iterator[Record]:
         """The held records in the order offered, each with its correlation, then the incidents in time order. Call once."""
         entries = frozenset(one.anchor[1] for one in self._held.said if one.anchor is not None and one.anchor[0] == "quarantine")
         places = Places(self._held, self._tellings)
@@ -91,12 +70,9 @@ class Correlator:
             assemblies.append(Assembly(self._case, self._host, group, self._held, entries))
             for members in group.members:
                 places.add(assemblies[-1], members)
-        for position, item in enumerate(self._spool.items()):
-            if isinstance(item, Early):
-                yield _with_id(item, self._stand_in, places.incident_id(position))
-                continue
-            correlation = places.correlation(position, item)
-            yield item if correlation is None else msgspec.structs.replace(item, correlation=correlation)
+        for position, record in enumerate(self._spool.records()):
+            correlation = places.correlation(position, record)
+            yield record if correlation is None else msgspec.structs.replace(record, correlation=correlation)
         for assembly in sorted(assemblies, key=lambda one: (FAR if one.first_at is None else one.first_at, one.key)):
             yield assembly.finish(self._contents)
 
@@ -114,12 +90,3 @@ class Correlator:
         join_containers(groups, orphans)
         while groups:
             yield groups.popitem()[1]
-
-
-def _with_id(made: Early, stand_in: str, incident_id: str) -> Early:
-    old, new = stand_in.encode(), incident_id.encode()
-    return Early(made.id, tuple([_replaced(output, old, new) for output in made.outputs]))
-
-
-def _replaced(output: Output, old: bytes, new: bytes) -> Output:
-    return output.replace(old, new) if isinstance(output, bytes) else [(key, line.replace(old, new)) for key, line in output]

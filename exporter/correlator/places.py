@@ -35,12 +35,6 @@ class Places:
         for position in members.positions:
             self._numbers[position] = len(self._correlations) - 1
 
-    def incident_id(self, position: int) -> str:
-        """That of a record with an exact id."""
-        correlation = self._correlations[self._numbers[position]]
-        assert correlation is not None
-        return correlation.incident_id
-
     def correlation(self, position: int, record: Record) -> Correlation | None:
         """That of a record; one without exact id tells its incidents what it knows."""
         if position not in self._loose:

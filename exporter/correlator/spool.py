@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.correlator.keys import JOINABLE
 from exporter.errors import SinkUnavailable
-from exporter.records import Early, Payload, Record
+from exporter.records import Payload, Record
 
 MEMORY_BYTES = 1 << 20
 """Encoded records kept in memory; one of an event has about 2 KB."""
@@ -26,8 +26,6 @@ _POSITIONAL = [kind.__match_args__ == kind.__struct_fields__ for kind in _CLASSE
 """Whether a class takes its fields by position; the others take them by name only."""
 _NOTHING = Payload()
 _ESCAPED = 0x80
-_EARLY = 0x7F
-"""In place of the class of a payload: not a record but what was made of it."""
 _TEXT, _NUMBER, _MAP = 1, 2, 3
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
@@ -35,7 +33,7 @@ _decode_rest = msgspec.msgpack.Decoder(tuple[tuple[str, ...], str, int | None, i
 
 
 class Spool:
-    """Records, or what was made of them, in; the same out, in order. Holds payload classes of `JOINABLE` only.
+    """Records in, the same records out, in order. Holds payload classes of `JOINABLE` only.
 
     What records of a file have in common is kept once, beside the encoded records.
     """
@@ -47,21 +45,18 @@ class Spool:
         self._size = 0
         self._sizes: list[int] = []
 
-    def add(self, item: Record | Early) -> None:
-        """Keep one. Raises SinkUnavailable when the disk is full."""
-        if isinstance(item, Early):
-            body = _ENCODER.encode(item)
-            data = b"".join((_BLOCK_HEAD.pack(_EARLY, 0, len(body)), body, _framed(b"")))
-        else:
-            origin = (item.host, item.source, item.collector, item.integrity, item.incomplete, item.correlation)
-            data = _encoded(item, self._origins.setdefault(origin, len(self._origins)))
+    def add(self, record: Record) -> None:
+        """Keep a record. Raises SinkUnavailable when the disk is full."""
+        origin = (record.host, record.source, record.collector, record.integrity, record.incomplete, record.correlation)
+        number = self._origins.setdefault(origin, len(self._origins))
+        data = _encoded(record, number)
         self._block.append(data)
         self._size += len(data)
         if self._size >= _BLOCK_BYTES:
             self._write()
 
-    def items(self) -> Iterator[Record | Early]:
-        """Every one, once; the spool is empty and closed afterwards. Raises SinkUnavailable when the disk is full."""
+    def records(self) -> Iterator[Record]:
+        """Every record, once; the spool is empty and closed afterwards. Raises SinkUnavailable when the disk is full."""
         with contextlib.closing(self):
             self._write()
             try:
@@ -105,7 +100,7 @@ def _framed(data: bytes) -> bytes:
     return len(data).to_bytes(4, "little") + data
 
 
-def _decoded_block(block: bytes, origins: list[tuple[Any, ...]]) -> Iterator[Record | Early]:
+def _decoded_block(block: bytes, origins: list[tuple[Any, ...]]) -> Iterator[Record]:
     view, place = memoryview(block), 0
     while place < len(view):
         index, origin, size = _BLOCK_HEAD.unpack_from(view, place)
@@ -113,9 +108,6 @@ def _decoded_block(block: bytes, origins: list[tuple[Any, ...]]) -> Iterator[Rec
         end = start + size
         place = end + 4 + int.from_bytes(view[end : end + 4], "little")
         body, rest = view[start:end], view[end + 4 : place]
-        if index == _EARLY:
-            yield _decoded(body, Early)
-            continue
         host, source, collector, integrity, incomplete, correlation = origins[origin]
         if index & _ESCAPED:
             payload = _unescaped(body, _CLASSES[index & ~_ESCAPED])

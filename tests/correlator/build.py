@@ -207,7 +207,7 @@ def joined(*payloads: Payload | Record, **options: Any) -> list[Record]:
     """Everything that the correlator gives for these records, in its order."""
     correlator = Correlator("case", "HOST", **options)
     given = [out for one in payloads for out in correlator.offer(one if isinstance(one, Record) else record(one))]
-    return given + [one for one in correlator.finish() if isinstance(one, Record)]
+    return given + list(correlator.finish())
 
 
 def incidents(records: Iterable[Record]) -> list[Incident]:

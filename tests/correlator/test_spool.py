@@ -47,7 +47,7 @@ def test_every_payload_comes_back_as_it_was_and_in_order(tmp_path: Path) -> None
     records = [build.record(payload, number) for number, payload in enumerate(ONE_OF_EACH)]
     for record in records:
         spool.add(record)
-    assert list(spool.items()) == records
+    assert list(spool.records()) == records
 
 
 def test_the_samples_miss_no_more_than_the_two_rarest_kinds() -> None:
@@ -68,7 +68,7 @@ def test_what_a_record_carries_beside_its_payload_comes_back(tmp_path: Path) -> 
     )
     spool = Spool(tmp_path)
     spool.add(record)
-    assert list(spool.items()) == [record]
+    assert list(spool.records()) == [record]
 
 
 @given(
@@ -80,7 +80,7 @@ def test_any_text_and_any_number_comes_back(text: str, number: int, data: dict[s
     record = build.record(build.detected(0, threat_name=text, severity_id=number, data=data))
     spool = Spool()
     spool.add(record)
-    assert list(spool.items()) == [record]
+    assert list(spool.records()) == [record]
 
 
 def test_beyond_its_memory_the_spool_is_a_file_that_goes_away(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_beyond_its_memory_the_spool_is_a_file_that_goes_away(tmp_path: Path) ->
     for record in records:
         spool.add(record)
     assert sys.getsizeof(spool) < 1000
-    assert list(spool.items()) == records
+    assert list(spool.records()) == records
     assert list(tmp_path.iterdir()) == []
 
 
