@@ -12,10 +12,15 @@ from exporter.synthetic.case_events import grow
 from exporter.synthetic.evtx import Event, write_evtx
 from tests.batch.hosts import write_hosts, write_models
 from tests.benchmarks import bulk, floor, images, night
+from tests.benchmarks.varied import write_varied
 from tests.conftest import PEERS, SHARED
 
 _OPERATIONAL = "Microsoft-Windows-Windows Defender%4Operational.evtx"
 _SMALL_HOSTS, _HOSTS_WITH_LOGS = 1000, 32
+_SOURCES = {
+    "detections (server2022)": "evtx/server2022-aptsimulator/Microsoft-Windows-Windows Defender%4Operational.evtx",
+    "everyday log (win10)": "evtx/win10-rathbun/Microsoft-Windows-Windows Defender%4Operational.evtx",
+}
 _OURS = (sys.executable, "-m", "exporter.cli", "export")
 _WHEEL = "import sys, evtx\nfor record in evtx.PyEvtxParser(sys.argv[1]).records_json(): pass"
 _WHEEL_COUNT = "import sys, evtx\nprint(sum(1 for record in evtx.PyEvtxParser(sys.argv[1]).records_json()))"
@@ -65,6 +70,9 @@ def evtx_ecs(folder: Path) -> list[Job]:
         if dump := shutil.which("evtx_dump"):
             peers["evtx_dump, JSON lines"] = Peer((dump, "-o", "jsonl", "-t", "1", str(large)), count, "told only")
         jobs.append(Job(f"EVTX to ECS NDJSON, {name}", count, _export(folder, large, "ecs:out.ndjson"), peers))
+    for name, log in _varied_logs(folder):
+        peers = {"evtx wheel, iteration only": Peer((sys.executable, "-c", _WHEEL, str(log)), count := _count(log), "told only")}
+        jobs.append(Job(f"EVTX to ECS NDJSON, {name}", count, _export(folder, log, "ecs:out.ndjson"), peers))
     return jobs
 
 
@@ -148,17 +156,23 @@ def _export(folder: Path, log: Path, sink: str) -> tuple[str, ...]:
     return (*_OURS, str(log), "--case", "bench", "--to", f"{name}:{folder / file}", "--force", "--progress", "none")
 
 
+def _varied_logs(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The real logs with other values in every event: what is kept of events that repeat themselves serves nobody here."""
+    for number, (name, source) in enumerate(_SOURCES.items()):
+        log, target = SHARED / "data" / source, folder / f"varied{number}.evtx"
+        if log.exists() and not target.exists():
+            write_varied(log, target, 40_000)
+        if target.exists():
+            yield f"{name}, no event twice", target
+
+
 def _logs(folder: Path) -> list[tuple[str, Path, Path, Path]]:
     """Real logs grown by the independent generator where it is there, else our synthetic ones."""
-    sources = {
-        "detections (server2022)": "evtx/server2022-aptsimulator/Microsoft-Windows-Windows Defender%4Operational.evtx",
-        "everyday log (win10)": "evtx/win10-rathbun/Microsoft-Windows-Windows Defender%4Operational.evtx",
-    }
     tool = SHARED / "tools" / "make_evtx.py"
     if not tool.exists():
         return [("synthetic", _synthetic(folder, 40_000), _synthetic(folder, 2_000), _synthetic(folder, 100))]
     made = []
-    for number, (name, source) in enumerate(sources.items()):
+    for number, (name, source) in enumerate(_SOURCES.items()):
         paths = [_grown(tool, SHARED / "data" / source, folder / f"log{number}-{size}.evtx", size) for size in ("128M", "2M", "192K")]
         made.append((name, paths[0], paths[1], paths[2]))
     return made
