@@ -33,24 +33,27 @@ _SHARED = frozenset(
 
 
 class CompiledKind(msgspec.Struct, frozen=True):
-    """`document(record, payload, moment)` gives the whole document as JSON, `event` last; `attributes` and what follows is for timelines.
+    """`document(record, payload, moment)` gives the whole document as JSON, `event` last.
 
     A further argument `log`, what `log_pieces` gives of the same three, spares a look-up for another record of the same log and event id.
     So does `known`, what `around` gives of them and of a dictionary that stays empty, all of it for one with the same data besides.
-
-    `shared` gives the attributes that depend on nothing but what `shared_key` gives, `attributes` the others, which are of the types `own`;
-    `message_fields` gives our message.
     """
 
     document: Callable[..., bytes]
     log_pieces: Callable[..., tuple[bytes, ...] | None]
     around: Callable[..., tuple[bytes, ...]] | None
+    source: str
+
+
+class CompiledRows(msgspec.Struct, frozen=True):
+    """The attributes of a kind's timeline rows: `shared` gives those that depend on nothing but what `shared_key` gives of the same three,
+    `attributes` the others, which are of the types `own`.
+    """
+
     attributes: Callable[..., dict[str, Any]]
     own: Mapping[str, type]
     shared: Callable[..., dict[str, Any]]
     shared_key: Callable[..., tuple[Any, ...]]
-    message_fields: Callable[..., dict[str, str]]
-    source: str
 
 
 class Compiler:
@@ -69,14 +72,7 @@ class Compiler:
         """The functions of one kind; `message` makes the document's from the attributes it names. The mapping must have passed `check`."""
         constants, varying = self._split(mapping.ecs)
         needed = [rule for rule in mapping.attributes if rule.field in message_names]
-        shared = [rule for rule in mapping.attributes if self.is_constant(rule) or _SHARED.issuperset(rule.attributes)]
-        own = [rule for rule in mapping.attributes if rule not in shared]
-        lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(own, kind), "    return a"]
-        lines += ["def shared(r, p, t):", "    a = {}", *self._attributes(shared, kind), "    return a"]
-        references = dict.fromkeys(name for rule in shared if not self.is_constant(rule) for name in rule.attributes)
-        key = ("r.host, r.source.path, r.collector, t.tags", *(expression(name, kind) for name in references))
-        lines += ["def shared_key(r, p, t):", f"    return ({', '.join(key)})"]
-        lines += ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
+        lines = ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
         lines += [f"    return {{'message': message(a) or {mapping.kind!r}}}"]
         writer = DocumentWriter(self, kind)
         lines += writer.document(orjson.dumps(_nested(constants))[:-1] if constants else b"", _tree(varying, constants), needed)
@@ -86,9 +82,21 @@ class Compiler:
         for group, runs in writer.kept.items():
             kept = Kept([(scope[name], first) for name, first in runs])
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
-        names = ("document", "log_pieces", "around", "attributes", "shared", "shared_key", "message_fields")
+        return CompiledKind(scope["document"], scope["log_pieces"], scope["around"], source)
+
+    def compile_rows(self, mapping: RecordMapping, kind: type[Payload]) -> CompiledRows:
+        """The functions of a kind's rows."""
+        shared = [rule for rule in mapping.attributes if self.is_constant(rule) or _SHARED.issuperset(rule.attributes)]
+        own = [rule for rule in mapping.attributes if rule not in shared]
+        lines = ["def attributes(r, p, t):", "    a = {}", *self._attributes(own, kind), "    return a"]
+        lines += ["def shared(r, p, t):", "    a = {}", *self._attributes(shared, kind), "    return a"]
+        references = dict.fromkeys(name for rule in shared if not self.is_constant(rule) for name in rule.attributes)
+        key = ("r.host, r.source.path, r.collector, t.tags", *(expression(name, kind) for name in references))
+        lines += ["def shared_key(r, p, t):", f"    return ({', '.join(key)})"]
+        scope = {**self._scope, **self._tables(mapping)}
+        exec(compile("\n".join(lines), f"<rows of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
         types = {rule.field: self._type(rule, kind) for rule in own}
-        return CompiledKind(**{name: scope[name] for name in names}, own=types, source=source)
+        return CompiledRows(scope["attributes"], types, scope["shared"], scope["shared_key"])
 
     def _type(self, rule: Rule, kind: type[Payload]) -> type:
         """The type of an attribute's values; `object` where it is not known beforehand."""

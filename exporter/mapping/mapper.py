@@ -1,12 +1,12 @@
 """Applies compiled mappings to records: documents for the ECS sinks, rows for the timelines."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
 
-from exporter.mapping.compile import CompiledKind, Compiler
+from exporter.mapping.compile import CompiledKind, CompiledRows, Compiler
 from exporter.mapping.ecs import EcsField, ecs_fields
 from exporter.mapping.formatter import Formatter, compile_formatter
 from exporter.mapping.references import Moment, Run
@@ -25,6 +25,7 @@ class Kind:
 
     def __init__(self, compiler: Compiler, mapping: RecordMapping, kind: type[Payload]) -> None:
         self.mapping = mapping
+        self._compile_rows = partial(compiler.compile_rows, mapping, kind)
         self._definition = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
         self.own: Formatter = compile_formatter(self._definition)
         self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
@@ -32,11 +33,16 @@ class Kind:
         self.document = self.compiled.document
 
     @cached_property
+    def rows(self) -> CompiledRows:
+        """Compiled when the first timeline asks for it."""
+        return self._compile_rows()
+
+    @cached_property
     def row_maker(self) -> RowMaker:
         """Made when the first timeline asks for it."""
-        shared = frozenset(rule.field for rule in self.mapping.attributes if rule.field not in self.compiled.own)
+        shared = frozenset(rule.field for rule in self.mapping.attributes if rule.field not in self.rows.own)
         message, plaso = (compile_formatter(definition, shared) for definition in (self._definition, self.mapping.formatter))
-        return RowMaker(self.mapping, self.compiled, message, plaso)
+        return RowMaker(self.mapping, self.rows, message, plaso)
 
 
 class _Kinds(dict[str, Kind]):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from exporter.mapping.compile import CompiledKind
+from exporter.mapping.compile import CompiledRows
 from exporter.mapping.formatter import Bound, Formatter
 from exporter.mapping.references import Moment
 from exporter.mapping.schema import RecordMapping
@@ -26,7 +26,7 @@ class _Known(NamedTuple):
 class RowMaker:
     """The rows of one kind's records. `message` is the formatter of our message, `plaso` that of psort's."""
 
-    def __init__(self, mapping: RecordMapping, compiled: CompiledKind, message: Formatter, plaso: Formatter) -> None:
+    def __init__(self, mapping: RecordMapping, compiled: CompiledRows, message: Formatter, plaso: Formatter) -> None:
         self._kind = mapping.kind
         self._compiled = compiled
         self._message = message

@@ -72,7 +72,7 @@ def test_rows_have_distinct_usable_times_and_inert_values(mapper: Mapper, made: 
 def test_messages_are_those_of_all_attributes_whatever_rows_have_in_common(mapper: Mapper, made: Record) -> None:
     kind, mapped = mapper.kinds[made.payload.kind], mapper.map(made)
     arguments = (made, made.payload, mapped.moment)
-    attributes = kind.compiled.shared(*arguments) | kind.compiled.attributes(*arguments)
+    attributes = kind.rows.shared(*arguments) | kind.rows.attributes(*arguments)
     plaso = compile_formatter(kind.mapping.formatter)
     for row in mapped.rows():
         assert row.message == orjson.loads(mapped.document())["message"]
