@@ -1,27 +1,12 @@
-import io
-
 import pytest
 
 from exporter.collectors import Settings
 from exporter.collectors.mpcmdrun import MpcmdrunCollector
 from exporter.evidence.places import Matcher, components
 from exporter.records import Parsed
+from tests.collectors.memory import Memory
 
 LOG = 'MpCmdRun: Command Line: "C:\\x\\MpCmdRun.exe" -h\r\n Start Time: Tue Mar 05 2024 09:15:02\r\n' + "-" * 85 + "\r\n"
-
-
-class Memory:
-    """A file of an evidence tree that lives in memory."""
-
-    evidence, size, modified_at, volume, snapshot = "case", None, None, None, None
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path, self._data = path, data
-        self.opened = io.BytesIO()
-
-    def open(self) -> io.BytesIO:
-        self.opened = io.BytesIO(self._data)
-        return self.opened
 
 
 @pytest.mark.parametrize(

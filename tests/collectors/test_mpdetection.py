@@ -1,4 +1,3 @@
-import io
 from pathlib import PurePosixPath
 
 import pytest
@@ -7,23 +6,10 @@ from exporter.collectors import Settings
 from exporter.collectors.mpdetection import MpdetectionCollector
 from exporter.evidence.places import Matcher, components
 from exporter.records import Parsed
+from tests.collectors.memory import Memory
 
 LINE = "2024-03-05T10:16:00.500Z DETECTION Trojan:BAT/Vigorf.A file:C:\\x.bat\r\n"
 NAME = "MPDetection-20210213-115635.log"
-
-
-class Memory:
-    """A file of an evidence tree that lives in memory."""
-
-    evidence, size, modified_at, volume, snapshot = "case", None, None, None, None
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path, self._data = path, data
-        self.opened = io.BytesIO()
-
-    def open(self) -> io.BytesIO:
-        self.opened = io.BytesIO(self._data)
-        return self.opened
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import io
 from pathlib import PurePosixPath
 
 import pytest
@@ -6,22 +5,9 @@ import pytest
 from exporter.collectors import Settings
 from exporter.collectors.mplog import MplogCollector
 from exporter.records import Parsed, Rejected, Tally
+from tests.collectors.memory import Memory
 
 LINE = "2024-03-05T10:16:00.500Z DETECTIONEVENT MPSOURCE_REALTIME Trojan:BAT/Vigorf.A file:C:\\x.bat;\r\n"
-
-
-class Memory:
-    """A file of an evidence tree that lives in memory."""
-
-    evidence, size, modified_at, volume, snapshot = "case", None, None, None, None
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path, self._data = path, data
-        self.opened = io.BytesIO()
-
-    def open(self) -> io.BytesIO:
-        self.opened = io.BytesIO(self._data)
-        return self.opened
 
 
 def read(path, data):
