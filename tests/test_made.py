@@ -2,11 +2,13 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from exporter.cli.progress import Silent
+from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import parse
 from exporter.job import Job, make_mapper, run_job
 from exporter.made import EventMaker, made_by, start
@@ -110,3 +112,23 @@ def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pyte
         found.append((files, [(sink.name, sink.counts) for sink in report.sinks], report.files, report.hosts))
     assert found[0] == found[1]
     assert b"integrity_failed" in found[0][0]["ecs"] if damaged else found[0][0]["ecs"].count(b"\n") >= 700
+
+
+def test_what_was_taken_of_a_chunk_is_there_though_its_reader_fails_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "in" / "x.evtx"
+    log.parent.mkdir()
+    write_evtx(log, events(9))
+    taken_before = EventMaker.take
+
+    def take(maker: EventMaker, payload: WindowsEvent, *rest: Any) -> bool:
+        if payload.record_id == 4:
+            raise ZeroDivisionError("a defect")
+        return taken_before(maker, payload, *rest)
+
+    monkeypatch.setattr(EventMaker, "take", take)
+    monkeypatch.setattr(EventMaker, "again", lambda *_: False)
+    report = run_job(Job(evidence=(str(log.parent),), case="C1", to=(f"ecs:{tmp_path / 'out'}",)), Silent())
+    [file] = report.files
+    assert (file.counts.emitted, file.counts.rejected) == (3, 1)
+    assert [line for line in (tmp_path / "out").read_text().splitlines() if '"record_id":"3"' in line]
+    assert any("a defect" in reason for reason in report.reasons)

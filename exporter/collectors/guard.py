@@ -98,7 +98,7 @@ def source_of(file: EvidenceFile) -> Source:
 
 def _made(counts: FileCounts, made: Made) -> None:
     counts.emitted += made.count
-    for name, found in (*made.kinds.items(),):
+    for name, found in made.kinds.items():
         counts.kinds[name] = counts.kinds.get(name, 0) + found
     for verdict, found in made.verdicts.items():
         counts.verdicts[verdict] = counts.verdicts.get(verdict, 0) + found

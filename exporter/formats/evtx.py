@@ -231,17 +231,22 @@ def _records(chunk: Chunk, found: Walk, reading: Reading, counts: Counts, maker:
         return
     one = _Reader(chunk, found, reading, counts, maker)
     others = dict(_fields_by_offset(found, other_engine(reading.engine))) if reading.cross_check else None
-    for record, rendering in paired(found, reading.engine):
-        item = one.item(record, rendering)
-        if item is not None:
-            yield from _made(maker)
-            yield item
-        if others is None:
-            continue
-        mine = _fields_or_error(record, rendering, one.normalizer)
-        for difference in differences(mine, others[record.offset], reading.engine):
-            if item is not None or _is_defender(others[record.offset]):
-                yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
+    try:
+        for record, rendering in paired(found, reading.engine):
+            item = one.item(record, rendering)
+            if item is not None:
+                yield from _made(maker)
+                yield item
+            if others is None:
+                continue
+            mine = _fields_or_error(record, rendering, one.normalizer)
+            for difference in differences(mine, others[record.offset], reading.engine):
+                if item is not None or _is_defender(others[record.offset]):
+                    yield Rejected(chunk.offset + record.offset, difference, units=0, number=record.id, stage=CROSS_CHECK)
+    except Exception:
+        # what was taken before is not lost with the rest of the file
+        yield from _made(maker)
+        raise
     yield from _made(maker)
 
 
