@@ -14,6 +14,7 @@ from exporter.correlator.spool import packed, unpacked
 from exporter.evidence import EvidenceFile
 from exporter.evidence.hosts import Host
 from exporter.file_history import FILE_ENDS, GROWING
+from exporter.pipeline import NoLedger
 from exporter.records import Diagnostic, Record, event_id
 from exporter.state.checkpoint import State
 from exporter.state.ids import key
@@ -138,8 +139,10 @@ class NightLedger:
         self._fresh.clear()
 
 
-class ExportLedger:
-    """The ledger of `export --state`; hosts whose documents servers have acknowledged are not read again by `--resume`.
+class ExportLedger(NoLedger):
+    """The ledger of `export --state`, to which every record is new: servers know what they have by its id, files are written anew.
+
+    Hosts whose documents servers have acknowledged are not read again by `--resume`.
 
     `begun`: an earlier run began and did not end; what it left behind is its own and may be replaced. `finished` is when one ended well,
     `damaged` whether with losses.
@@ -174,22 +177,6 @@ class ExportLedger:
     def _is_done(self, host: Host) -> bool:
         row = self._state.execute("SELECT signature FROM export_hosts WHERE job = ? AND host = ?", (self._job, host.name)).fetchone()
         return row is not None and row[0] == _signature(host.files)
-
-    def earlier(self, host: Host) -> Iterable[Record]:
-        """None: a host is read as a whole."""
-        return ()
-
-    def admit(self, record: Record, offer: Callable[[Record], Iterable[Record]]) -> Iterable[Record]:
-        """Everything: servers know what they have by its id, files are written anew."""
-        return offer(record)
-
-    def release(self, records: Iterable[Record]) -> Iterable[Record]:
-        """Everything."""
-        return records
-
-    def is_new(self, record: Record) -> bool:
-        """Always."""
-        return True
 
     def leave(self, host: Host, flush: Callable[[], bool]) -> None:
         """Note the host, if all of it is acknowledged: not with a file among the sinks, which is there as a whole or not at all."""

@@ -15,16 +15,14 @@ earlier one says so, and an end without a run is counted as such. Why a run has 
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
-import msgspec
-
+from exporter.formats.line_reader import UNTERMINATED, LineReader
 from exporter.formats.local_dates import wall_clock_ticks, without_marks
 from exporter.formats.text_lines import Chunk, TextLines
 from exporter.formats.time_zone import ClockHints
-from exporter.records import Item, Parsed, Payload, Rejected, Tally
+from exporter.records import Item, Parsed, Payload
 from exporter.times import TICKS_PER_SECOND
 
 _COMMAND = "MpCmdRun: Command Line:"
@@ -35,7 +33,6 @@ _ROW = re.compile("-{20,}")
 _RESULT = re.compile(r"(?:MpCmdRun\.exe: |CmdTool: Failed with )hr = 0x([0-9A-Fa-f]{1,8})\b")
 _CODE = re.compile(r"\bhr ?= ?0x([0-9A-Fa-f]{1,8})\b")
 _PROGRAM = re.compile(r'\s*(?:"([^"]*)"|(\S+))\s*(\S*)')
-_UNTERMINATED = "the file ends before the line does"
 MOST_LINES = 64
 MOST_CHARACTERS = 500
 MOST_CODES = 32
@@ -158,47 +155,26 @@ class _Run:
         return Parsed(payload, self.offset, self._hash.hexdigest(), units=self.units, number=self.number, incomplete=incomplete)
 
 
-class _Reader:
+class _Reader(LineReader):
     """The items of one log."""
 
+    log = "an MpCmdRun log"
+
     def __init__(self, lines: TextLines, hints: ClockHints) -> None:
-        self._lines, self._hints = lines, hints
-        self._counts = Counter[str]()
-        self._number = 0
-        self._known = False
+        super().__init__(lines)
+        self._hints = hints
         self._run: _Run | None = None
         self._before: int | None = None
 
-    def items(self) -> Iterator[Item]:
-        for chunk in self._lines:
-            if isinstance(chunk, Chunk):
-                yield from self._chunk(chunk)
-                continue
-            yield from self._close("a line that cannot be read")
-            self._number += chunk.units
-            self._known = True
-            yield msgspec.structs.replace(chunk, number=self._number if chunk.units else None)
-        yield from self._close("the file ends")
-        if self._lines.size == 0:
-            yield Rejected(0, "an empty file", units=0)
-        elif self._lines.seen and not self._known:
-            yield Rejected(0, "no line of this file is one of an MpCmdRun log", units=0)
-        yield Tally(self._lines.seen, dict(self._counts))
-
     def _chunk(self, chunk: Chunk) -> Iterator[Item]:
-        width = len(self._lines.encode("\0"))
         for index, text in enumerate(chunk.texts):
             self._number += 1
-            rest = text.lstrip("\0")
-            if zeros := len(text) - len(rest):
+            rest, shift, lost = self._behind_zeros(text, chunk, index, self._number)
+            if lost:
                 yield from self._close("NUL characters instead of text")
-                self._known = True
-                reason = f"{zeros} NUL characters instead of text"
-                yield Rejected(chunk.offset(index), reason, units=0 if rest else 1, number=self._number)
-            if rest:
-                yield from self._line(rest, chunk, index, zeros * width)
-            elif not zeros:
-                yield from self._line(text, chunk, index, 0)
+                yield from lost
+            if rest or not lost:
+                yield from self._line(rest, chunk, index, shift)
 
     def _line(self, text: str, chunk: Chunk, index: int, shift: int) -> Iterator[Item]:
         message = text.strip()
@@ -212,7 +188,7 @@ class _Reader:
         else:
             self._run.take(text)
         if not chunk.complete:
-            yield from self._close(_UNTERMINATED)
+            yield from self._close(UNTERMINATED)
         elif self._run.ended is not None:
             yield from self._close(None)
 

@@ -12,18 +12,16 @@ one that begins like a detection and is none of ours is a loss. A file may hold 
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, ClassVar, TypeAlias
 
-import msgspec
-
 from exporter.errors import FormatError
+from exporter.formats.line_reader import UNTERMINATED, LineReader
 from exporter.formats.mplog_clock import STAMP, Clock
 from exporter.formats.mplog_lines import number, resources_lacking, subject
 from exporter.formats.resources import Resource
 from exporter.formats.text_lines import Chunk, TextLines
-from exporter.records import Item, Parsed, Payload, Rejected, Tally
+from exporter.records import Item, Parsed, Payload, Rejected
 
 _VERSIONS = {
     "Product": "product_version",
@@ -34,7 +32,6 @@ _VERSIONS = {
 }
 """The words of a `Version:` line, and what they are the versions of."""
 _EXIT_CODES = 1 << 32
-_UNTERMINATED = "the file ends before the line does"
 
 
 class DetectionLogRecord(Payload, frozen=True, kw_only=True):
@@ -92,41 +89,25 @@ def parse_mpdetection(stream: BinaryIO) -> Iterator[Item]:
     return _Reader(TextLines(stream)).items()
 
 
-class _Reader:
+class _Reader(LineReader):
     """The items of one log."""
 
-    def __init__(self, lines: TextLines) -> None:
-        self._lines = lines
-        self._clock = Clock()
-        self._counts = Counter[str]()
-        self._number = 0
-        self._known = False
+    log = "a detection log"
 
-    def items(self) -> Iterator[Item]:
-        for chunk in self._lines:
-            if isinstance(chunk, Chunk):
-                yield from self._chunk(chunk)
-                continue
-            self._number += chunk.units
-            self._known = True
-            yield msgspec.structs.replace(chunk, number=self._number if chunk.units else None)
-        if self._lines.size == 0:
-            yield Rejected(0, "an empty file", units=0)
-        elif self._lines.seen and not self._known and self._clock.stamp is None:
-            yield Rejected(0, "no line of this file is one of a detection log", units=0)
-        yield Tally(self._lines.seen, dict(self._counts))
+    def __init__(self, lines: TextLines) -> None:
+        super().__init__(lines)
+        self._clock = Clock()
+
+    def _is_foreign(self) -> bool:
+        return not self._known and self._clock.stamp is None
 
     def _chunk(self, chunk: Chunk) -> Iterator[Item]:
-        width = len(self._lines.encode("\0"))
         for index, text in enumerate(chunk.texts):
             self._number += 1
-            rest = text.lstrip("\0")
-            if zeros := len(text) - len(rest):
-                self._known = True
-                reason = f"{zeros} NUL characters instead of text"
-                yield Rejected(chunk.offset(index), reason, units=0 if rest else 1, number=self._number)
-                if not rest:
-                    continue
+            rest, shift, lost = self._behind_zeros(text, chunk, index, self._number)
+            yield from lost
+            if lost and not rest:
+                continue
             stamp = STAMP.match(rest)
             if stamp is not None:
                 self._clock.stamp = stamp
@@ -135,7 +116,7 @@ class _Reader:
                 self._counts["other" if message.strip() else "blank"] += 1
                 continue
             self._known = True
-            yield self._record(rest, message, chunk.offset(index) + zeros * width, stamped=stamp is not None, whole=chunk.complete)
+            yield self._record(rest, message, chunk.offset(index) + shift, stamped=stamp is not None, whole=chunk.complete)
 
     def _record(self, text: str, message: str, offset: int, *, stamped: bool, whole: bool) -> Item:
         logged_at, basis = self._clock.of_line(stamped)
@@ -147,7 +128,7 @@ class _Reader:
         except FormatError as error:
             return Rejected(offset, error.reason, text[:80].rstrip(), number=self._number)
         raw_hash = hashlib.sha256(self._lines.encode(text.removesuffix("\r"))).hexdigest()
-        return Parsed(payload, offset, raw_hash, number=self._number, incomplete=lacking if whole else _UNTERMINATED)
+        return Parsed(payload, offset, raw_hash, number=self._number, incomplete=lacking if whole else UNTERMINATED)
 
 
 _Found: TypeAlias = tuple[DetectionLogRecord, str | None]

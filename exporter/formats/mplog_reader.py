@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
 import msgspec
 
 from exporter.errors import FormatError
 from exporter.formats import mplog_kinds as kinds
+from exporter.formats.line_reader import UNTERMINATED, LineReader
 from exporter.formats.mplog_actions import ActionsBlock
 from exporter.formats.mplog_blocks import CHARACTERS_LIMIT, LINES_LIMIT, Block, Step
 from exporter.formats.mplog_clock import NO_HINTS, STAMP, Clock
@@ -18,7 +18,7 @@ from exporter.formats.mplog_scan import ScanBlock, scan_type
 from exporter.formats.mplog_session import SessionBlock, with_shutdown
 from exporter.formats.text_lines import Chunk, TextLines
 from exporter.formats.time_zone import ClockHints
-from exporter.records import Item, Parsed, Rejected, Tally
+from exporter.records import Item, Parsed, Rejected
 
 _LOUD = kinds.DETECTIONS | kinds.BLOCKS | frozenset(kinds.COUNTED_BLOCKS) | {kinds.DAMAGED}
 """Kinds that need more than a count."""
@@ -28,7 +28,6 @@ _FOREIGN = frozenset((kinds.OTHER, kinds.BLANK, kinds.ROW))
 """All that a file with another content has."""
 _AFTER_HEADER = 16
 """Lines in which a session's shutdown flag may follow its header."""
-_UNTERMINATED = "the file ends before the line does"
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -64,36 +63,20 @@ class _Open(msgspec.Struct):
         return len(self.texts) >= LINES_LIMIT or self.characters > CHARACTERS_LIMIT
 
 
-class Reader:
+class Reader(LineReader):
     """The items of one log."""
 
+    log = "a protection log"
+
     def __init__(self, lines: TextLines, hints: ClockHints = NO_HINTS) -> None:
-        self._lines = lines
-        self._counts: dict[str, int] = defaultdict(int)
+        super().__init__(lines)
         self._clock = Clock(hints)
-        self._number = 0
-        self._known = False
         self._open: _Open | None = None
         self._inside: str | None = None
         self._held: Parsed | None = None
 
-    def items(self) -> Iterator[Item]:
-        for chunk in self._lines:
-            if isinstance(chunk, Chunk):
-                yield from self._chunk(chunk)
-                continue
-            yield from self._close("a line that cannot be read")
-            yield from self._release()
-            self._number += chunk.units
-            self._known = True
-            yield msgspec.structs.replace(chunk, number=self._number if chunk.units else None)
-        yield from self._close("the file ends")
-        yield from self._release()
-        if self._lines.size == 0:
-            yield Rejected(0, "an empty file", units=0)
-        elif self._lines.seen and not self._known and self._clock.stamp is None and self._counts.keys() <= _FOREIGN:
-            yield Rejected(0, "no line of this file is one of a protection log", units=0)
-        yield Tally(self._lines.seen, dict(self._counts))
+    def _is_foreign(self) -> bool:
+        return not self._known and self._clock.stamp is None and self._counts.keys() <= _FOREIGN
 
     def _chunk(self, chunk: Chunk) -> Iterator[Item]:
         counts, clock, match, kind_of = self._counts, self._clock, STAMP.match, kinds.kind_of
@@ -103,7 +86,7 @@ class Reader:
             stamp = match(text)
             kind = kind_of(text if stamp is None else text[stamp.end() :])
             if kind in _LOUD or self._open is not None or self._held is not None:
-                cut = None if chunk.complete else _UNTERMINATED
+                cut = None if chunk.complete else UNTERMINATED
                 yield from self._loud(_line(text, chunk, index, first + index, cut))
                 continue
             if self._inside is not None:
@@ -123,7 +106,7 @@ class Reader:
             step = self._feed(self._open, line)
             if step is Step.MORE:
                 return
-            yield from self._close("it is too long" if self._open.full() else "another record begins")
+            yield from self._end_block("it is too long" if self._open.full() else "another record begins")
             if step is Step.LAST:
                 return
             if self._held is not None:
@@ -159,13 +142,10 @@ class Reader:
 
     def _zeros(self, line: _Line) -> Iterator[Item]:
         """NULs where text should be (what a power failure leaves): a loss by themselves, text after them is read."""
-        self._known = True
-        rest = line.text.lstrip("\0")
-        skipped = line.text[: len(line.text) - len(rest)]
-        yield Rejected(line.offset(), f"{len(skipped)} NUL characters instead of text", units=0 if rest else 1, number=line.number)
+        rest, shift, lost = self._behind_zeros(line.text, line.chunk, line.index, line.number)
+        yield from lost
         if rest:
-            width = len(self._lines.encode("\0"))
-            yield from self._loud(_line(rest, line.chunk, line.index, line.number, line.incomplete, len(skipped) * width))
+            yield from self._loud(_line(rest, line.chunk, line.index, line.number, line.incomplete, shift))
 
     def _feed(self, opened: _Open, line: _Line) -> Step:
         """Give the line to the open block, if it can be one of its own."""
@@ -186,6 +166,10 @@ class Reader:
             self._inside = None
 
     def _close(self, why: str) -> Iterator[Item]:
+        yield from self._end_block(why)
+        yield from self._release()
+
+    def _end_block(self, why: str) -> Iterator[Item]:
         """The open block as a record; `why` it ends, for one that should not have ended yet."""
         opened, self._open = self._open, None
         if opened is None:

@@ -37,7 +37,24 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise SinkRefused(f"`{path}` exists: choose another name, or replace it with --force")
 
 
-class PartFile:
+class _Buffered:
+    """What is open, and how it fails."""
+
+    _file: BinaryIO | None = None
+
+    def flush(self) -> None:
+        """Hand what is buffered to the system, or to the reader."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> Exception:
+        raise NotImplementedError
+
+
+class PartFile(_Buffered):
     """Written as `<name>.part` (mode 0600), flushed to the disk, then renamed.
 
     A `.part` file that an earlier run left is replaced. Should two runs write the same name at once, the one whose `.part` file was
@@ -48,7 +65,6 @@ class PartFile:
         self.path = path
         self._force = force
         self._part = path.with_name(f"{path.name}.part")
-        self._file: BinaryIO | None = None
 
     def open(self) -> None:
         """Create the `.part` file, once. Raises SinkRefused when that is not possible or the final name exists."""
@@ -70,14 +86,6 @@ class PartFile:
             self._file.write(data)
         except OSError as error:
             raise self._failed(error) from error
-
-    def flush(self) -> None:
-        """Hand what is buffered to the system."""
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._failed(error) from error
 
     def commit(self) -> list[str]:
         """Make the file appear under its name, complete and on the disk."""
@@ -116,12 +124,11 @@ class PartFile:
         return SinkUnavailable(f"`{self._part}` cannot be written: {error.strerror}")
 
 
-class Stream:
+class Stream(_Buffered):
     """Standard output (`-`), a device or a named pipe: nothing to rename, nothing to take back."""
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._file: BinaryIO | None = None
 
     def open(self) -> None:
         """Raises SinkRefused when there is nothing to write to."""
@@ -148,14 +155,6 @@ class Stream:
                 rest = rest[taken:]
         except OSError as error:
             raise self._failed(error) from error
-
-    def flush(self) -> None:
-        """Hand what is buffered to the reader."""
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._failed(error) from error
 
     def commit(self) -> list[str]:
         """Flush; a stream is no path that could be reported."""
