@@ -12,16 +12,15 @@ import msgspec
 import orjson
 
 from exporter.mapping.ecs import EcsField
-from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, is_plain, with_raw
 from exporter.mapping.references import Run, annotation, expression, without_none
 from exporter.mapping.schema import DIGITS, RecordMapping, Rule, ValueTable
 from exporter.mapping.transforms import TRANSFORMS
-from exporter.mapping.writer import NUMBERS, DocumentWriter
+from exporter.mapping.writer import DocumentWriter
 from exporter.records import Payload
-from exporter.text import LONG_MAX, LONG_MIN
-from exporter.times import iso, usable
+from exporter.times import iso
 
-_HELPERS = (iso, usable, fields_json, field_list, field_text, event_data_json, with_raw)
+_HELPERS = (iso, fields_json, field_list, field_text, event_data_json, with_raw)
 _CONSTANT_NAMESPACE = "run."
 _SHARED = frozenset(
     (
@@ -72,15 +71,14 @@ class Compiler:
         """The functions of one kind; `message` makes the document's from the attributes it names. The mapping must have passed `check`."""
         constants, varying = self._split(mapping.ecs)
         needed = [rule for rule in mapping.attributes if rule.field in message_names]
-        lines = ["def message_fields(r, p, t, raw):", "    a = {}", *self._attributes(needed, kind)]
-        lines += [f"    return {{'message': message(a) or {mapping.kind!r}}}"]
+        lines = ["def message_text(r, p, t):", "    a = {}", *self._attributes(needed, kind), f"    return message(a) or {mapping.kind!r}"]
         writer = DocumentWriter(self, kind)
         lines += writer.document(orjson.dumps(_nested(constants))[:-1] if constants else b"", _tree(varying, constants), needed)
         source = "\n".join(lines)
         scope = {**self._scope, **self._tables(mapping), "message": message}
         exec(compile(source, f"<mapping of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
-        for group, runs in writer.kept.items():
-            kept = Kept([(scope[name], first) for name, first in runs])
+        for group in writer.kept:
+            kept = Kept(scope[f"make_{group}"])
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
         return CompiledKind(scope["document"], scope["log_pieces"], scope["around"], source)
 
@@ -132,36 +130,10 @@ class Compiler:
         """The value of such a rule."""
         return getattr(self._run, rule.attributes[0].removeprefix(_CONSTANT_NAMESPACE)) if rule.attributes else rule.const
 
-    def build(self, node: dict[str, Any], kind: type[Payload], name: str) -> Iterator[str]:
-        """Statements that build the dictionary `name` and, below it, those of its children."""
-        constant = {key: self.constant(rule) for key, rule in node.items() if isinstance(rule, Rule) and self.is_constant(rule)}
-        yield f"    {name} = {constant!r}"
-        for key, child in node.items():
-            if isinstance(child, Rule):
-                if key not in constant:
-                    yield from self.leaf(child, kind, f"{name}[{key!r}]")
-            else:
-                child_name = f"{name}_{len(key)}{key.replace('@', '')}"
-                yield from self.build(child, kind, child_name)
-                yield f"    if {child_name}: {name}[{key!r}] = {child_name}"
-
-    def leaf(self, rule: Rule, kind: type[Payload], target: str) -> Iterator[str]:
-        """Statements that assign a field's value, if there is one, to `target`."""
-        field = self.fields[rule.field]
-        yield f"    v = {self.value(rule, kind)}"
-        if field.type in ("date", "date_nanos") and not rule.attributes[0].startswith("time."):
-            yield "    if v is not None:"
-            yield f"        if usable(v): {target} = iso(v, {self.digits(rule, kind)})"
-            yield f"        else: raw[{rule.attributes[0]!r}] = str(v)"
-        elif field.type == "long":
-            yield f"    if v is not None and {LONG_MIN} <= v <= {LONG_MAX}: {target} = v"
-            yield f"    elif v is not None: raw[{rule.field.rpartition('.')[2]!r}] = str(v)"
-        elif field.type in NUMBERS:
-            yield f"    if v is not None: {target} = v"
-        elif field.array:
-            yield f"    if v: {target} = [v] if v.__class__ is str else v"
-        else:
-            yield f"    if v: {target} = v"
+    def is_plain(self, rule: Rule) -> bool:
+        """True for the texts of a value table that JSON writes as they are."""
+        table = self._values[rule.values or ""]
+        return all(map(is_plain, filter(None, (*table.values.values(), table.default))))
 
     def digits(self, rule: Rule, kind: type[Payload]) -> str:
         """How exact a date is: `via`, or a second attribute, or FILETIME's seven digits."""

@@ -1,6 +1,6 @@
 """Pieces of a document as JSON text: cleaned (C7 to C9), and those that repeat from record to record made once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -17,23 +17,20 @@ _LONGEST = 8192
 class Kept:
     """The JSON of some pieces of a kind's documents, kept for each set of values of the attributes that they are made of.
 
-    Each of `makes` gives the fields of one piece as a dictionary from record, payload and moment; what it cannot use it adds to a further
-    dictionary. A piece begins with a comma, or is empty where no field has a value; those that are True in `first`, which always have a
-    field, begin without.
+    `make` gives them from record, payload and moment; what it cannot use it adds to a further dictionary.
     """
 
-    __slots__ = ("_known", "_makes", "get")
+    __slots__ = ("_known", "_make", "get")
 
-    def __init__(self, makes: Sequence[tuple[Callable[..., dict[str, Any]], bool]]) -> None:
-        self._makes = makes
+    def __init__(self, make: Callable[..., tuple[bytes, ...]]) -> None:
+        self._make = make
         self._known: dict[tuple[Any, ...], tuple[bytes, ...]] = {}
         self.get = self._known.get
 
     def learn(self, key: tuple[Any, ...], record: Any, payload: Any, moment: Any, raw: dict[str, str]) -> tuple[bytes, ...]:
         """The pieces for a key that `get` does not know."""
         unusable: dict[str, str] = {}
-        made = [(fields_json(make(record, payload, moment, unusable)), first) for make, first in self._makes]
-        pieces = tuple(piece[1:] if first else piece for piece, first in made)
+        pieces = self._make(record, payload, moment, unusable)
         if unusable:
             raw.update(unusable)
         elif sum(map(len, pieces)) <= _LONGEST:
@@ -59,6 +56,11 @@ def field_text(name: str, value: Any) -> str:
     if value.__class__ is str and value.isascii() and "\0" not in value:
         return "" if value in _NOTHING_SET else f',"{name}":{quoted(value)}'
     return fields_json({name: value}).decode()
+
+
+def is_plain(value: Any) -> bool:
+    """True for a text that says something and that JSON writes as it is between two quotes."""
+    return value.__class__ is str and value not in _NOTHING_SET and value.isprintable() and quoted(value) == f'"{value}"'
 
 
 def field_list(name: str, values: Any) -> str:

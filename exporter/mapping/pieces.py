@@ -61,18 +61,20 @@ def rules_of(node: dict[str, Any]) -> Iterator[Rule]:
 
 def joined(pieces: list[str]) -> str:
     """One bytes expression; texts and constants that stand together become one piece."""
-    made = []
+    made: list[str] = []
     for is_text, group in groupby(pieces, _is_text):
         together = list(group)
         if "text" in map(sort_of, together):
             made.append(f"{text(together)}.encode()")
         else:
-            made.append(" ".join(together) if is_text else ", ".join(together))
-    return f"b''.join(({', '.join(made)},))"
+            made += [" ".join(together)] if is_text else together
+    return made[0] if len(made) == 1 else f"b''.join(({', '.join(made)},))"
 
 
 def text(pieces: list[str]) -> str:
     """One text expression of texts and constants."""
+    if len(pieces) == 1 and sort_of(pieces[0]) == "text":
+        return pieces[0]
     return "f'" + "".join(f"{{{piece}}}" if sort_of(piece) == "text" else literal(piece) for piece in pieces) + "'"
 
 

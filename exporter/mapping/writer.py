@@ -1,9 +1,9 @@
 """Generates the function that writes a kind's documents as JSON text.
 
-What may differ in every record (ids, hashes, times, what happened) is written field by field. What lies between are runs of fields that
-repeat from record to record: the JSON of each is made by a function of its own and kept for each set of attributes (`fragments.Kept`).
-Runs that change together are kept together: those of the log, of the thread that wrote the event, of the incident. So they cost a look-up
-each instead of one statement for each field.
+What may differ in every record (ids, hashes, times, what happened) is written field by field. What else repeats from record to record,
+though the record as a whole does not, is made by a function for each group of attributes that change together, and kept for each set of
+their values (`fragments.Kept`): what the log says, the thread that wrote the event, the threat, what was done about it. So all fields of
+a group, wherever they stand in the document, cost one look-up instead of a statement each.
 
 Where nothing forbids it, the function is two: `around` writes what is not the record's own, and `document` puts in the rest. A record of
 the same log that says the same as another needs but the second.
@@ -12,7 +12,7 @@ the same log that says the same as another needs but the second.
 import typing
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -40,16 +40,30 @@ _GROUPS: dict[str, frozenset[str]] = {
         )
     ),
     "thread": frozenset(("activity_id", "process_id", "thread_id")),
-    "account": frozenset(("user", "user_sid")),
+    "account": frozenset(("user", "user_sid", "detection_user", "remediation_user")),
     "incident": frozenset(("correlation.incident_id", "correlation.tier", "correlation.key", "correlation.others")),
+    "threat": frozenset(("threat_id", "threat_name", "severity_id", "category_id", "reference")),
+    "course": frozenset(
+        (
+            *("status_code", "type_id", "origin_id", "source_id", "execution_id", "state", "action_id", "error_code", "event_id"),
+            *("data.Error Description", "update_type_id", "update_source_id", "update_state_id"),
+        )
+    ),
+    "versions": frozenset(("product_version", "engine_version", "signature_version", "new_platform_version")),
+    "process": frozenset(("process_name",)),
+    "setting": frozenset(("setting_kind", "setting_target", "target_type", "rule_id", "setting")),
 }
-"""Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on."""
+"""Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on.
+
+A field belongs to the first group that has all attributes it is made of."""
 _PLAIN = frozenset(("record.hash", "time.id", "time.text"))
 _DATES = ("date", "date_nanos")
 NUMBERS = frozenset(("long", "integer", "short", "float", "double", "scaled_float", "boolean"))
 _DATA = ("event_data", "parameter_texts", "unlisted_data")
 """Transforms of all event data."""
 _Node: typing.TypeAlias = dict[str, Any]
+_AROUND, _RECORD = "", "record"
+"""Where statements stand that belong to no group: in `around`, or, of what is the record's own, in `document`."""
 
 
 class Statements(Protocol):
@@ -59,56 +73,79 @@ class Statements(Protocol):
 
     def is_constant(self, rule: Rule) -> bool: ...
     def constant(self, rule: Rule) -> Any: ...
-    def build(self, node: _Node, kind: type[Payload], name: str) -> Iterator[str]: ...
+    def is_plain(self, rule: Rule) -> bool: ...
     def value(self, rule: Rule, kind: type[Payload]) -> str: ...
     def digits(self, rule: Rule, kind: type[Payload]) -> str: ...
 
 
+class _Piece(NamedTuple):
+    """An expression, and the group whose statements make it; None for a constant."""
+
+    code: str
+    group: str | None
+
+
+class _Group:
+    """Statements, the attributes that they depend on, and, of a group of the table, the variables that it gives with their expressions."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.attributes: dict[str, None] = {}
+        self.given: dict[str, str] = {}
+
+
 class DocumentWriter:
-    """`document` gives the source; `kept` names for each group of runs their functions, and whether one comes first in its object."""
+    """`document` gives the source; `kept` names the groups for whose functions (`make_…`) it needs `known_…` and `learn_…`."""
 
     def __init__(self, compiler: Statements, kind: type[Payload]) -> None:
         self._compiler = compiler
         self._kind = kind
-        self._functions: list[str] = []
-        self._lines: list[str] = []
-        self._own_lines: list[str] = []
         self._apart = True
         self._names = 0
-        self._groups: dict[str, list[tuple[str, list[str]]]] = {}
-        self.kept: dict[str, list[tuple[str, bool]]] = {}
+        self._groups: dict[str, _Group] = {_AROUND: _Group(), _RECORD: _Group()}
+
+    @property
+    def kept(self) -> list[str]:
+        """The groups that give something."""
+        return [name for name, group in self._groups.items() if group.given]
 
     def document(self, opening: bytes, tree: _Node, message_rules: list[Rule]) -> list[str]:
-        """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules, `message_fields` the message."""
+        """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules, `message_text` the message."""
         event = tree.pop("event")
-        pieces = [repr(opening), *self._pieces(tree, first=False)]
-        pieces.append(self._run("message_fields", message_rules, first=False))
-        pieces += [*self._child("event", event, first=False), repr(b"}")]
-        around = [*self._look_ups(own=False), *self._data_text(tree), *self._lines]
-        own = [*self._look_ups(own=True), *self._own_lines]
+        pieces = [_constant(opening), *self._pieces(tree, first=False), self._message(message_rules)]
+        codes = self._settled([*pieces, *self._child("event", event, first=False), _constant(b"}")])
+        around = [*self._look_ups(own=False), *self._data_text(tree), *self._groups[_AROUND].lines]
+        own = [*self._look_ups(own=True), *self._groups[_RECORD].lines]
         last = [*([] if opening else ["    found = b'{' + found[1:]"]), "    return with_raw(found, raw) if raw else found"]
         document = ["def document(r, p, t, log=None, known=None):", "    raw = {}"]
         if self._apart:
-            found, whole = taken_apart(pieces)
+            found, whole = taken_apart(codes)
             names = "".join(f"a{number}, " for number in range(len(found)))
             around = ["def around(r, p, t, raw, log=None):", *around, f"    return ({''.join(f'{piece}, ' for piece in found)})"]
             document += [f"    {names}= known or around(r, p, t, raw, log)", *own, f"    found = {whole}", *last]
         else:
-            document += [*around, *own, f"    found = {joined(pieces)}", *last]
+            document += [*around, *own, f"    found = {joined(codes)}", *last]
             around = ["around = None"]
-        return [*self._functions, *self._log_pieces(), *around, *document]
+        return [*self._functions(), *self._log_pieces(), *around, *document]
+
+    def _functions(self) -> Iterator[str]:
+        for name in self.kept:
+            yield f"def make_{name}(r, p, t, raw):"
+            yield from self._groups[name].lines
+            yield f"    return ({''.join(f'{made}.encode(), ' for made in self._groups[name].given.values())})"
 
     def _log_pieces(self) -> Iterator[str]:
         """`log_pieces(r, p, t)`: what `document` need not look up for another record of the same log; None where it has to."""
         yield "def log_pieces(r, p, t):"
-        if "log" in self._groups:
+        if "log" in self.kept:
             yield f"    k, raw = ({self._key('log')}), {{}}"
             yield "    found = known_log(k) or learn_log(k, r, p, t, raw)"
             yield "    if not raw: return found"
 
-    def _key(self, group: str) -> str:
-        attributes = dict.fromkeys(attribute for _, names in self._groups[group] for attribute in names)
-        return "r.correlation, " if group == "incident" else "".join(f"{expression(name, self._kind)}, " for name in attributes)
+    def _key(self, name: str) -> str:
+        if name == "incident":
+            return "r.correlation, "
+        return "".join(f"{expression(attribute, self._kind)}, " for attribute in self._groups[name].attributes)
 
     def _data_text(self, tree: _Node) -> Iterator[str]:
         """`x`: all of `data` in one text, by which its rules see at once what there is to do."""
@@ -116,53 +153,83 @@ class DocumentWriter:
             yield "    x = ''.join(p.data.values())"
 
     def _look_ups(self, *, own: bool) -> Iterator[str]:
-        for group, runs in self._groups.items():
-            if own is not is_own(runs[0][0]):
+        for name in self.kept:
+            if own is not self._is_own(name):
                 continue
-            yield f"    found = {'log or ' if group == 'log' else ''}known_{group}(k := ({self._key(group)}))"
-            yield f"    if found is None: found = learn_{group}(k, r, p, t, raw)"
-            yield f"    {''.join(f'{variable}, ' for variable, _ in runs)}= found"
+            yield f"    found = {'log or ' if name == 'log' else ''}known_{name}(k := ({self._key(name)}))"
+            yield f"    if found is None: found = learn_{name}(k, r, p, t, raw)"
+            yield f"    {''.join(f'{variable}, ' for variable in self._groups[name].given)}= found"
 
-    def _pieces(self, node: _Node, *, first: bool) -> list[str]:
-        """Expressions of the pieces of an object's inside: `b…` and calls are bytes, names that begin with `u` are texts.
+    def _is_own(self, name: str) -> bool:
+        return name == _RECORD or not _OWN.isdisjoint(self._groups[name].attributes)
 
-        `k…` and `w…` are the same of what is a record's own.
-        """
-        compiler = self._compiler
-        constant = {key: child for key, child in node.items() if isinstance(child, Rule) and compiler.is_constant(child)}
-        pieces: list[str] = []
-        run: _Node = dict(constant)
-        for key, child in node.items():
-            if key in constant:
-                continue
-            if (group := self._group(child)) and (not run or group == self._group(run) or run.keys() <= constant.keys()):
-                run[key] = child
-                continue
-            pieces += self._repeating(run, first=first and not pieces)
-            run = {key: child} if group else {}
-            if not group:
-                pieces += self._child(key, child, first=first and not pieces)
-        return pieces + self._repeating(run, first=first and not pieces)
+    def _pieces(self, node: _Node, *, first: bool) -> list[_Piece]:
+        """The pieces of an object's inside; constants stand before all others. With `first`, the first of them begins without a comma."""
+        constants = {key: child for key, child in node.items() if isinstance(child, Rule) and self._compiler.is_constant(child)}
+        children = {key: child for key, child in node.items() if key not in constants}
+        pieces: list[_Piece] = []
+        if constants:
+            fields = fields_json({key: self._compiler.constant(child) for key, child in constants.items()})
+            pieces.append(_constant(fields[1:] if first else fields))
+        elif first and isinstance(next(iter(children.values())), Rule):
+            run = self._first_run(list(children.values()))
+            keys = list(children)[: len(run)]
+            pieces.append(self._without_comma([self._single(key, children.pop(key)) for key in keys]))
+        for key, child in children.items():
+            pieces += self._child(key, child, first=first and not pieces)
+        return pieces
 
-    def _child(self, key: str, child: Any, *, first: bool) -> list[str]:
+    def _without_comma(self, pieces: list[_Piece]) -> _Piece:
+        name, group = self._name("u"), typing.cast(str, pieces[0].group)
+        self._groups[group].lines.append(f"    {name} = {text([piece.code for piece in pieces])}[1:]")
+        return _Piece(name, group)
+
+    def _child(self, key: str, child: Any, *, first: bool) -> list[_Piece]:
         if isinstance(child, Rule):
             return [self._single(key, child)]
         comma = b"" if first else b","
         opening = comma + orjson.dumps(key) + b":{"
         if self._certain(child):
-            return [repr(opening), *self._pieces(child, first=True), repr(b"}")]
-        pieces = self._pieces(child, first=False)
-        own = any(map(is_own, pieces))
-        if own and not all(is_own(piece) or sort_of(piece) == "constant" for piece in pieces):
-            self._apart = False
-        lines = self._own_lines if own else self._lines
-        if all(map(sort_of, pieces)):
-            name, inside = self._name("w" if own else "u"), text(pieces)
-            lines += [f"    {name} = {inside}", f"    if {name}: {name} = f'{literal(repr(opening))}{{{name}[1:]}}}}}}'"]
-            return [name]
-        name = self._name("k" if own else "o")
-        lines += [f"    {name} = {joined(pieces)}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
-        return [name]
+            return [_constant(opening), *self._pieces(child, first=True), _constant(b"}")]
+        return [self._uncertain(opening, self._pieces(child, first=False))]
+
+    def _uncertain(self, opening: bytes, pieces: list[_Piece]) -> _Piece:
+        """An object that is not written where it has no field."""
+        groups = {piece.group for piece in pieces if piece.group is not None}
+        group = groups.pop() if len(groups) == 1 else None
+        codes = [piece.code for piece in pieces] if group is not None else self._settled(pieces)
+        if group is None:
+            own = any(map(is_own, codes))
+            if own and not all(is_own(code) or sort_of(code) == "constant" for code in codes):
+                self._apart = False
+            group = _RECORD if own else _AROUND
+        lines = self._groups[group].lines
+        if all(map(sort_of, codes)):
+            name = self._name("w" if group == _RECORD else "u")
+            inside = codes[0] if len(codes) == 1 else name
+            if inside is name:
+                lines.append(f"    {name} = {text(codes)}")
+            lines.append(f"    {name} = f'{literal(repr(opening))}{{{inside}[1:]}}}}}}' if {inside} else ''")
+        else:
+            name = self._name("k" if group == _RECORD else "o")
+            lines += [f"    {name} = {joined(codes)}", f"    if {name}: {name} = {opening!r} + {name}[1:] + b'}}'"]
+        return _Piece(name, group)
+
+    def _settled(self, pieces: list[_Piece]) -> list[str]:
+        """The expressions, in `around` and `document`, of pieces; those of a group that stand together are given by it as one."""
+        runs: list[tuple[str | None, list[str]]] = []
+        for code, group in pieces:
+            if len(runs) > 1 and runs[-1][0] is None and runs[-2][0] == group and group:
+                runs[-2][1].extend(runs.pop()[1])
+            if not runs or runs[-1][0] != group:
+                runs.append((group, []))
+            runs[-1][1].append(code)
+        return [code for group, codes in runs for code in (self._given(group, codes) if group and group != _RECORD else codes)]
+
+    def _given(self, name: str, codes: list[str]) -> list[str]:
+        variable = self._name("k" if self._is_own(name) else "f")
+        self._groups[name].given[variable] = text(codes)
+        return [variable]
 
     def _certain(self, node: Any) -> bool:
         """True where the first piece of an object is never empty: constants come first, else the run that its first rule begins."""
@@ -173,9 +240,12 @@ class DocumentWriter:
             return True
         if not isinstance(children[0], Rule):
             return self._certain(children[0])
-        group = self._group(children[0])
-        run = takewhile(lambda child: isinstance(child, Rule) and self._group(child) == group, children)
-        return bool(group) and any(map(self._always, run))
+        return any(map(self._always, self._first_run(children)))
+
+    def _first_run(self, children: list[Any]) -> list[Rule]:
+        """Rules of one group that an object begins with."""
+        group = self._group_of([children[0]])
+        return list(takewhile(lambda child: isinstance(child, Rule) and self._group_of([child]) == group, children)) if group else []
 
     def _always(self, rule: Rule) -> bool:
         """True for the text of a number that no payload of the kind lacks."""
@@ -184,86 +254,70 @@ class DocumentWriter:
     def _is_constant(self, child: Any) -> bool:
         return isinstance(child, Rule) and self._compiler.is_constant(child)
 
-    def _group(self, child: Any) -> str:
-        """The group of attributes that a rule, or all rules of an object, depend on; empty for what is written by itself."""
-        rules = [rule for rule in (rules_of(child) if isinstance(child, dict) else (child,)) if not self._is_constant(rule)]
-        if not all(self._compiler.fields[rule.field].type not in _DATES and self._can_be_kept([rule]) for rule in rules):
-            return ""
-        return self._name_group(rules)
-
-    def _name_group(self, rules: list[Rule]) -> str:
+    def _group_of(self, rules: list[Rule]) -> str:
+        """The group of attributes that rules depend on; empty for what is written by itself."""
         names = {name for rule in rules for name in rule.attributes}
+        if not self._can_be_kept(rules):
+            return ""
         return next((group for group, attributes in _GROUPS.items() if names <= attributes), "")
 
     def _can_be_kept(self, rules: list[Rule]) -> bool:
         return all(is_hashable(annotation(name, self._kind)) for rule in rules for name in rule.attributes)
 
-    def _repeating(self, run: _Node, *, first: bool) -> list[str]:
-        if not run:
-            return []
-        rules = list(rules_of(run))
-        if all(map(self._is_constant, rules)):
-            fragment = fields_json(self._constants(run))
-            return [repr(fragment[1:] if first else fragment)]
-        name = self._name("run")
-        self._functions += [f"def {name}(r, p, t, raw):", *self._compiler.build(run, self._kind, "doc"), "    return doc"]
-        return [self._run(name, [rule for rule in rules if not self._is_constant(rule)], first=first)]
+    def _message(self, rules: list[Rule]) -> _Piece:
+        rules = [rule for rule in rules if not self._is_constant(rule)]
+        name = self._group_of(rules) or ("message" if self._can_be_kept(rules) else "")
+        return self._made(rules, name, lambda variable: [f"    {variable} = field_text('message', message_text(r, p, t))"])
 
-    def _constants(self, node: _Node) -> dict[str, Any]:
-        return {key: self._compiler.constant(child) if isinstance(child, Rule) else self._constants(child) for key, child in node.items()}
-
-    def _run(self, function: str, rules: list[Rule], *, first: bool) -> str:
-        """The variable that holds what `function` gives for these rules."""
-        lines, name = self._place(rules, "k", "f")
-        if not self._can_be_kept(rules):
-            lines.append(f"    {name} = fields_json({function}(r, p, t, raw)){'[1:]' if first else ''}")
-            return name
-        group = self._name_group(rules) or "message"
-        self.kept.setdefault(group, []).append((function, first))
-        self._groups.setdefault(group, []).append((name, [attribute for rule in rules for attribute in rule.attributes]))
-        return name
-
-    def _single(self, key: str, rule: Rule) -> str:
+    def _single(self, key: str, rule: Rule) -> _Piece:
         """The variable that holds `,"key":value`, or nothing."""
+        return self._made([rule], self._group_of([rule]), lambda variable: self._statements(variable, key, rule), data=rule.via in _DATA)
+
+    def _made(self, rules: list[Rule], name: str, statements: typing.Callable[[str], list[str]], *, data: bool = False) -> _Piece:
+        """The variable that statements of these rules make, among those of a group or, where it is empty, of `around` or `document`."""
+        names = [attribute for rule in rules for attribute in rule.attributes]
+        if "payload" in names:
+            self._apart = False
+        name = name or (_AROUND if _OWN.isdisjoint(names) else _RECORD)
+        variable = self._name("b" if data else "w" if name == _RECORD else "u")
+        group = self._groups.setdefault(name, _Group())
+        group.attributes.update(dict.fromkeys(names))
+        group.lines += statements(variable)
+        return _Piece(variable, name)
+
+    def _statements(self, variable: str, key: str, rule: Rule) -> list[str]:
         compiler, reference = self._compiler, rule.attributes[0]
-        lines, variable = self._place([rule], "w", "u")
         field, value = compiler.fields[rule.field], compiler.value(rule, self._kind)
         name = orjson.dumps(key).decode()
         if field.type in _DATES and not reference.startswith("time."):
             digits = compiler.digits(rule, self._kind)
-            lines += usable_field(variable, value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
-            return variable
+            return usable_field(variable, value, f"{UNIX_EPOCH} <= v < {USABLE_END}", f',{name}:"{{iso(v, {digits})}}"', reference)
         if field.type == "long":
-            lines += usable_field(variable, value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
-            return variable
+            return usable_field(variable, value, f"{LONG_MIN} <= v <= {LONG_MAX}", f",{name}:{{v}}", key)
         if self._is_plain(rule) and not field.array:
             template = f',{name}:"{{v}}"'
-            lines += [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
-            return variable
+            return [f"    v = {value}", f"    {variable} = f{template!r} if v else ''"]
         if rule.via in _DATA:
-            variable, value = self._name("b"), f"{value} if '%%' in x else None" if rule.via == "parameter_texts" else value
+            value = f"{value} if '%%' in x else None" if rule.via == "parameter_texts" else value
             call = f"event_data_json({key!r}, v, x)" if rule.via == "event_data" else f"fields_json({{{key!r}: v}})"
-            lines += [f"    v = {value}", f"    {variable} = {call} if v else b''"]
-            return variable
+            return [f"    v = {value}", f"    {variable} = {call} if v else b''"]
         there = "v is not None" if field.type in NUMBERS else "v"
         call = f"field_{'list' if field.array else 'text'}({key!r}, v)"
-        lines += [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
-        return variable
-
-    def _place(self, rules: list[Rule], own: str, other: str) -> tuple[list[str], str]:
-        """The statements among which those for these rules stand, and their variable."""
-        names = {name for rule in rules for name in rule.attributes}
-        if "payload" in names:
-            self._apart = False
-        return (self._own_lines, self._name(own)) if names & _OWN else (self._lines, self._name(other))
+        return [f"    v = {value}", f"    {variable} = {call} if {there} else ''"]
 
     def _is_plain(self, rule: Rule) -> bool:
         """True for texts of characters that JSON does not escape: those that we made ourselves, and numbers."""
         reference = rule.attributes[0]
         if rule.via == "text":
             return len(rule.attributes) == 1 and annotation(reference, self._kind) is int
+        if rule.values and not rule.via:
+            return self._compiler.is_plain(rule)
         return reference in _PLAIN and not rule.via and not rule.values
 
     def _name(self, letter: str) -> str:
         self._names += 1
         return f"{letter}{self._names}"
+
+
+def _constant(fields: bytes) -> _Piece:
+    return _Piece(repr(fields), None)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import msgspec
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.kinds import KINDS
-from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, with_raw
+from exporter.mapping.fragments import Kept, event_data_json, field_list, field_text, fields_json, is_plain, with_raw
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.transforms.events import event_data
 from exporter.records import Record
@@ -42,29 +42,29 @@ def altered(made: Record, other: Record) -> Iterator[Record]:
 
 def test_a_kept_piece_is_made_once_for_each_key_and_the_number_of_pieces_is_bounded() -> None:
     made = []
-    kept = Kept([(lambda record, payload, moment, raw: made.append(record) or {"a": record}, False)])
+    kept = Kept(lambda record, payload, moment, raw: made.append(record) or (b"%d" % record,))
     for number in [1, 2, 1, *range(1000)]:
         key = (number,)
         found = kept.get(key)
-        assert (found or kept.learn(key, number, None, None, {})) == (b',"a":%d' % number,)
+        assert (found or kept.learn(key, number, None, None, {})) == (b"%d" % number,)
     assert made[:3] == [1, 2, 0]
     assert sum(kept.get((number,)) is not None for number in range(1000)) <= 256
 
 
 def test_pieces_are_kept_together_unless_they_are_long() -> None:
-    kept = Kept([(lambda record, *_: {"a": record}, True), (lambda record, *_: {"b": record}, False)])
+    kept = Kept(lambda record, *_: (b"", record.encode()))
     for text in ("x", "x" * 10_000):
-        assert kept.learn((text,), text, None, None, {}) == (f'"a":"{text}"'.encode(), f',"b":"{text}"'.encode())
+        assert kept.learn((text,), text, None, None, {}) == (b"", text.encode())
     assert kept.get(("x",)) is not None
     assert kept.get(("x" * 10_000,)) is None
 
 
 def test_a_piece_with_something_unusable_is_told_each_time() -> None:
-    def make(record: object, payload: object, moment: object, raw: dict[str, str]) -> dict[str, object]:
+    def make(record: object, payload: object, moment: object, raw: dict[str, str]) -> tuple[bytes, ...]:
         raw["at"] = "0"
-        return {}
+        return (b"",)
 
-    kept = Kept([(make, False)])
+    kept = Kept(make)
     for _ in range(2):
         raw: dict[str, str] = {}
         assert kept.get((1,)) is None
@@ -105,6 +105,15 @@ TEXTS = st.one_of(st.text(max_size=6), st.sampled_from(["", "-", "N/A", "\0", "\
 @given(TEXTS)
 def test_a_field_of_one_text_is_written_as_any_field(text: str) -> None:
     assert field_text("name", text) == fields_json({"name": text}).decode()
+
+
+@given(TEXTS)
+@example("Quarantined")
+def test_a_plain_text_is_written_as_any_field_without_a_look_at_its_characters(text: str) -> None:
+    if is_plain(text):
+        assert fields_json({"name": text}) == f',"name":"{text}"'.encode()
+    else:
+        assert text != "Quarantined"
 
 
 @given(
