@@ -32,7 +32,7 @@ from exporter.formats.evtx_engine import Rendering, render
 from exporter.formats.evtx_filter import may_hold_defender, names_defender
 from exporter.formats.evtx_form import NAMES, PROVIDER, PROVIDER_GUID, Form, Values
 from exporter.formats.evtx_normalize import Normalizer
-from exporter.formats.evtx_quick import outline
+from exporter.formats.evtx_quick import origin_of, outline
 from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.formats.evtx_second import CROSS_CHECK, SECOND, Fields, SecondEngine, differences, other_engine
 from exporter.formats.side_events import type_side_event
@@ -327,6 +327,9 @@ class _Reader:
         integrity = self._inside if end <= self._covered else self._outside
         maker, digest = self._maker, ""
         known = outline(rendering, record.id, record.written_at) if isinstance(rendering, str) else None
+        if known is not None and (foreign := known[0].foreign) is not None and integrity is not _FAILED and not self._all_events:
+            self._counts.leave(foreign)
+            return None
         if maker is not None and known is not None and known[0].is_defender:
             digest = sha256(raw).hexdigest()
             if maker.again(known, record.id, record.written_at, offset, digest, integrity, self._chunk.origin):
@@ -360,7 +363,7 @@ class _Reader:
             if integrity is _FAILED and names_defender(raw):
                 return self._rejected(record, raw, "its provider's name is damaged")
             if not self._all_events:
-                self._counts.leave(f"{fields['provider_name']} ({fields['channel']})"[:200])
+                self._counts.leave(origin_of(fields["provider_name"], fields["channel"]))
                 return None
             event = WindowsEvent(**fields)
         return Parsed(event, self._chunk.offset + record.offset, sha256(raw).hexdigest(), integrity, 1, event.record_id)

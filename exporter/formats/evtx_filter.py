@@ -9,8 +9,8 @@ from collections.abc import Callable
 from uuid import UUID
 
 from exporter.formats.evtx_chunks import FIRST_RECORD, Walk
-from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID
-from exporter.formats.side_events import LEGACY, SERVICE, SERVICE_CODE
+from exporter.formats.evtx_form import LEGACY, PROVIDER, PROVIDER_GUID
+from exporter.formats.side_events import SERVICE, SERVICE_CODE
 
 _GUID_BYTES = UUID(PROVIDER_GUID).bytes_le
 _TEMPLATES = slice(384, 512)

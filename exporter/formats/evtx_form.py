@@ -1,10 +1,13 @@
 """What reading an event gives: its values in one order, and the form that tells what its Data are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 PROVIDER = "Microsoft-Windows-Windows Defender"
 PROVIDER_GUID = "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"
+SERVICES, SECURITY, LEGACY = "Service Control Manager", "Microsoft-Windows-Security-Auditing", "Microsoft Antimalware"
+SIDE_EVENTS: Mapping[str, frozenset[int]] = {SERVICES: frozenset((7036, 7040, 7045)), SECURITY: frozenset((5460,)), LEGACY: frozenset()}
+"""Other providers that tell of Defender, and with which ids; none stands for all. See `side_events`."""
 Values: TypeAlias = tuple[Any, ...]
 """What an event's System says and its `data`, in the order of `NAMES`."""
 NAMES = (

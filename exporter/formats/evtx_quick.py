@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID, Form, Values
+from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID, SIDE_EVENTS, Form, Values
 from exporter.times import UNIX_EPOCH, USABLE_END, iso
 
 _TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
@@ -21,6 +21,7 @@ _APART = tuple(f'"{name}":' for name in ("SystemTime", "EventRecordID", "Correla
 """What must stand nowhere else for the texts around to say nothing of it."""
 _MOST = 1024
 _LONGEST = 4096
+_LONGEST_NAME = 200
 Thread: TypeAlias = tuple[str | None, int | None, int | None]
 """Activity, process and thread."""
 _decode_data = msgspec.json.Decoder(dict[str, str]).decode
@@ -28,15 +29,21 @@ _decode_thread = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Common:
-    """What the records with one HEAD and TAIL have in common; `forms` are those that were met, `latest` is the last of them."""
+    """What the records with one HEAD and TAIL have in common; `forms` are those that were met, `latest` is the last of them.
 
-    __slots__ = ("event_id", "forms", "is_defender", "latest", "system", "user")
+    `foreign` says whose record it is where that tells nothing of Defender, whatever its DATA are; else it is None.
+    """
+
+    __slots__ = ("event_id", "foreign", "forms", "is_defender", "latest", "system", "user")
 
     def __init__(self, values: Values, form: Form) -> None:
         self.event_id = form.event_id
         self.system = values[2:11]
         self.user = values[14]
         self.is_defender = values[3] == PROVIDER or values[4] == PROVIDER_GUID
+        ids = SIDE_EVENTS.get(values[3])
+        ours = self.is_defender or (ids is not None and (not ids or form.event_id in ids))
+        self.foreign = None if ours else origin_of(values[3], values[2])
         self.latest = Form(form.event_id, form.names)
         self.forms = {form.names: self.latest}
 
@@ -101,13 +108,21 @@ def learn(text: str, header_id: int, header_time: int, values: Values, form: For
     tail, _, data = rest.partition(_DATA)
     if len(head) + len(thread) + len(tail) > _LONGEST or any(name in tail or name in head for name in _APART):
         return
-    if values[1] != header_id or values[15:18] != (header_time, 7, header_time) or not _is_thread(thread) or not _is_data(data, values):
+    if values[1] != header_id or values[15:18] != (header_time, 7, header_time) or not _is_thread(thread):
+        return
+    common = Common(values, form)
+    if not (data if common.foreign else _is_data(data, values)):
         return
     for known in (_COMMON, _THREADS):
         if len(known) >= _MOST:
             known.clear()
-    _COMMON[head, tail] = Common(values, form)
+    _COMMON[head, tail] = common
     _THREADS[thread] = values[11:14]
+
+
+def origin_of(provider_name: str | None, channel: str | None) -> str:
+    """What records of another provider are counted as."""
+    return f"{provider_name} ({channel})"[:_LONGEST_NAME]
 
 
 def _is_data(text: str, values: Values) -> bool:

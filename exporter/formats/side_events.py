@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.defender_typing import type_event
+from exporter.formats.evtx_form import LEGACY, SECURITY, SERVICES, SIDE_EVENTS
 
 SERVICE = "WinDefend"
-LEGACY = "Microsoft Antimalware"
 SERVICE_CODE = SERVICE.encode("utf-16-le").hex().upper()
 """As the Binary element of 7036 is rendered."""
 _SUCCESS = "0x8020000000000000"
@@ -67,7 +67,7 @@ _SERVICE_FIELDS: Mapping[int, tuple[str, Mapping[str, str]]] = {
 
 
 def _security(fields: dict[str, Any], data: Mapping[str, str]) -> WindowsEvent | None:
-    if fields["event_id"] != 5460 or fields["keywords"] != _SUCCESS:
+    if fields["event_id"] not in SIDE_EVENTS[SECURITY] or fields["keywords"] != _SUCCESS:
         return None
     return IpsecPolicy(**fields, policy=next(iter(data.values()), None))
 
@@ -77,7 +77,7 @@ def _legacy(fields: dict[str, Any], _: Mapping[str, str]) -> WindowsEvent:
 
 
 _MAKERS: Mapping[str, Callable[[dict[str, Any], Mapping[str, str]], WindowsEvent | None]] = {
-    "Service Control Manager": _service,
-    "Microsoft-Windows-Security-Auditing": _security,
+    SERVICES: _service,
+    SECURITY: _security,
     LEGACY: _legacy,
 }

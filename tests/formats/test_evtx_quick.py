@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.formats import evtx_quick
+from exporter.formats.evtx_form import SERVICES, SIDE_EVENTS
 from exporter.formats.evtx_normalize import Normalizer
 from exporter.formats.evtx_quick import completed, outline
+from exporter.formats.side_events import _MAKERS, _SERVICE_FIELDS
 from exporter.times import iso
 
 START = 133_420_707_954_415_784
@@ -136,3 +138,36 @@ def test_known_and_read_in_full_are_the_same(data: dict[str, str], number: int, 
         values, form = found
         assert values == Normalizer()._read(rendering, number, at)[0]
         assert form.names == tuple(values[-1])
+
+
+def other(number: int, provider: str = "Microsoft-Windows-Ntfs", event_id: int = 98, data: str = '{"a":1}') -> str:
+    """A record of another provider, whose Data are no texts."""
+    return text(number, data=data, Provider={"#attributes": {"Name": provider}}, EventID=event_id, Channel="System")
+
+
+def test_of_a_record_that_tells_nothing_of_defender_only_the_origin_is_known() -> None:
+    in_full(other(1), 1, START)
+    known = outline(other(2, data='{"b":[]}'), 2, START)
+    assert known is not None
+    assert known[0].foreign == "Microsoft-Windows-Ntfs (System)"
+
+
+@pytest.mark.parametrize("provider", sorted(SIDE_EVENTS))
+def test_a_record_that_may_tell_of_defender_is_none_of_those(provider: str) -> None:
+    for event_id in SIDE_EVENTS[provider] or (1116, 1):
+        in_full(other(1, provider, event_id, '{"a":"x"}'), 1, START)
+        known = outline(other(2, provider, event_id, '{"a":"y"}'), 2, START)
+        assert known is not None
+        assert known[0].foreign is None
+
+
+def test_every_provider_of_side_events_is_read() -> None:
+    assert SIDE_EVENTS.keys() == _MAKERS.keys()
+    assert SIDE_EVENTS[SERVICES] == _SERVICE_FIELDS.keys()
+
+
+def test_defender_s_own_records_are_never_left() -> None:
+    in_full(text(), 1, START)
+    known = outline(text(2), 2, START)
+    assert known is not None
+    assert (known[0].is_defender, known[0].foreign) == (True, None)

@@ -14,7 +14,7 @@ from exporter.formats.evtx_engine import ENGINES
 from exporter.formats.evtx_filter import may_hold_defender
 from exporter.formats.side_events import IpsecPolicy, ServiceEvent
 from exporter.synthetic.evtx import Event, build_evtx
-from tests.defender_events import DATA, side_events
+from tests.defender_events import DATA, event, side_events
 from tests.evtx_logs import CHUNK, HEADER, read, seal
 
 MANAGER = "Service Control Manager (System)"
@@ -47,9 +47,9 @@ def test_values_of_the_older_provider_are_typed_by_their_places_and_kept_without
     assert (detection.file_path, detection.error_code) == ("C:\\Temp\\a.zip->eicar.com", 0)
     assert (change.setting_kind, change.setting_target) == ("exclusion-added", "C:\\Temp")
     assert update.product_version is None
-    for event, event_id in ((detection, 1116), (change, 5007)):
-        assert list(event.data)[:2] == ["Data", "Data_1"]
-        assert list(event.data.values()) == list(DATA[event_id].values())
+    for typed, event_id in ((detection, 1116), (change, 5007)):
+        assert list(typed.data)[:2] == ["Data", "Data_1"]
+        assert list(typed.data.values()) == list(DATA[event_id].values())
 
 
 def test_the_older_detection_has_the_places_of_the_newer_one_s_names() -> None:
@@ -89,3 +89,25 @@ def test_ordinary_logs_have_no_side_event_and_no_chunk_that_looks_like_one(share
     path = shared_data / "evtx" / "damaged" / name
     assert read(path).parsed == read(path, prefilter=False).parsed == []
     assert set(read(path).tally.unparsed) == {OTHER_PROVIDERS}
+
+
+def test_records_left_by_what_is_known_of_their_texts_are_counted_as_those_read_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = build_evtx([*side_events(), *others(40)])
+    quick = read(log)
+    monkeypatch.setattr("exporter.formats.evtx.outline", lambda *_: None)
+    slow = read(log)
+    assert quick == slow
+    assert quick.tally.unparsed["Microsoft-Windows-Ntfs (System)"] == 40
+
+
+def test_a_damaged_record_that_names_defender_is_never_left_as_another_provider_s() -> None:
+    log = bytearray(build_evtx(others(6, "Microsoft-Windows-Windows Defender")))
+    assert not read(bytes(log)).rejected
+    log[HEADER + 52] ^= 0xFF
+    assert [loss.reason for loss in read(bytes(log)).rejected] == ["chunk 0: its provider's name is damaged"] * 6
+
+
+def others(count: int, value: str = "C:") -> list[Event]:
+    """Records of a provider that has nothing to do with Defender."""
+    given = {"provider": "Microsoft-Windows-Ntfs", "provider_guid": None, "channel": "System"}
+    return [event(98, 100 + number, {"Volume": value}, **given) for number in range(count)]
