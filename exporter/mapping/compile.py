@@ -64,6 +64,8 @@ class Compiler:
         self._scope: dict[str, Any] = {function.__name__: function for function in _HELPERS}
         self._scope.update({f"via_{name}": call for name, call in TRANSFORMS.items()})
         self._values = values
+        self._kept: dict[str, Kept] = {}
+        """What kinds have in common is written once for all of them: a detection, and what was done about it, name the same file."""
 
     def compile(
         self, mapping: RecordMapping, kind: type[Payload], message_names: frozenset[str], message: Callable[[Mapping[str, Any]], str]
@@ -71,16 +73,28 @@ class Compiler:
         """The functions of one kind; `message` makes the document's from the attributes it names. The mapping must have passed `check`."""
         constants, varying = self._split(mapping.ecs)
         needed = [rule for rule in mapping.attributes if rule.field in message_names]
-        lines = ["def message_text(r, p, t):", "    a = {}", *self._attributes(needed, kind), f"    return message(a) or {mapping.kind!r}"]
-        writer = DocumentWriter(self, kind)
+        message_text = f"message_of_{mapping.kind}"
+        lines = [
+            f"def {message_text}(r, p, t):",
+            "    a = {}",
+            *self._attributes(needed, kind),
+            f"    return message(a) or {mapping.kind!r}",
+        ]
+        writer = DocumentWriter(self, kind, message_text)
         lines += writer.document(orjson.dumps(_nested(constants))[:-1] if constants else b"", _tree(varying, constants), needed)
-        source = "\n".join(lines)
+        source, makers = "\n".join(lines), writer.makers()
         scope = {**self._scope, **self._tables(mapping), "message": message}
         exec(compile(source, f"<mapping of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
-        for group in writer.kept:
-            kept = Kept(scope[f"make_{group}"])
+        for group, maker in makers.items():
+            kept = self._kept.get(maker) or self._kept.setdefault(maker, self._made(maker, group, scope))
             scope.update({f"known_{group}": kept.get, f"learn_{group}": kept.learn})
+        source = "\n".join((*(f"# {group}\n{maker}" for group, maker in makers.items()), source))
         return CompiledKind(scope["document"], scope["log_pieces"], scope["around"], source)
+
+    def _made(self, source: str, group: str, scope: dict[str, Any]) -> Kept:
+        own = dict(scope)
+        exec(compile(source, f"<mapping of {group}>", "exec"), own)  # noqa: S102 (made from checked names only)
+        return Kept(own["make"])
 
     def compile_rows(self, mapping: RecordMapping, kind: type[Payload]) -> CompiledRows:
         """The functions of a kind's rows."""

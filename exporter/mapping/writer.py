@@ -11,7 +11,7 @@ the same log that says the same as another needs but the second.
 
 import typing
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -42,6 +42,7 @@ _GROUPS: dict[str, frozenset[str]] = {
     "thread": frozenset(("activity_id", "process_id", "thread_id")),
     "account": frozenset(("user", "user_sid", "detection_user", "remediation_user")),
     "incident": frozenset(("correlation.incident_id", "correlation.tier", "correlation.key", "correlation.others")),
+    "detection": frozenset(("detection_id", "detected_at", "sig_seq", "file_path", "resources", "evidence_paths")),
     "threat": frozenset(("threat_id", "threat_name", "severity_id", "category_id", "reference")),
     "course": frozenset(
         (
@@ -52,6 +53,7 @@ _GROUPS: dict[str, frozenset[str]] = {
     "versions": frozenset(("product_version", "engine_version", "signature_version", "new_platform_version")),
     "process": frozenset(("process_name",)),
     "setting": frozenset(("setting_kind", "setting_target", "target_type", "rule_id", "setting")),
+    "story": frozenset(("outcome", "states", "gaps", "member_kinds", "member_tiers", "member_count", "content_verified")),
 }
 """Attributes that change together: what the records of a log, or of one event id in it, have in common, and so on.
 
@@ -89,30 +91,40 @@ class _Group:
     """Statements, the attributes that they depend on, and, of a group of the table, the variables that it gives with their expressions."""
 
     def __init__(self) -> None:
+        self.names = count(1)
         self.lines: list[str] = []
         self.attributes: dict[str, None] = {}
         self.given: dict[str, str] = {}
 
 
 class DocumentWriter:
-    """`document` gives the source; `kept` names the groups for whose functions (`make_…`) it needs `known_…` and `learn_…`."""
+    """`document` gives the source, and `makers` for each group the function whose pieces it looks up by `known_…` and `learn_…`."""
 
-    def __init__(self, compiler: Statements, kind: type[Payload]) -> None:
+    def __init__(self, compiler: Statements, kind: type[Payload], message: str) -> None:
         self._compiler = compiler
         self._kind = kind
         self._apart = True
-        self._names = 0
+        self._message = message
+        self._names = count(1)
         self._groups: dict[str, _Group] = {_AROUND: _Group(), _RECORD: _Group()}
 
     @property
-    def kept(self) -> list[str]:
-        """The groups that give something."""
+    def _kept(self) -> list[str]:
         return [name for name, group in self._groups.items() if group.given]
 
+    def makers(self) -> dict[str, str]:
+        """The sources of `make(r, p, t, raw)`: kinds that say the same of their attributes have the same."""
+        return {name: "\n".join(self._maker(self._groups[name])) for name in self._kept}
+
+    def _maker(self, group: _Group) -> Iterator[str]:
+        yield "def make(r, p, t, raw):"
+        yield from group.lines
+        yield f"    return ({''.join(f'{made}.encode(), ' for made in group.given.values())})"
+
     def document(self, opening: bytes, tree: _Node, message_rules: list[Rule]) -> list[str]:
-        """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules, `message_text` the message."""
+        """`document(r, p, t)`: `opening` is the JSON of constant fields or empty, `tree` all other rules."""
         event = tree.pop("event")
-        pieces = [_constant(opening), *self._pieces(tree, first=False), self._message(message_rules)]
+        pieces = [_constant(opening), *self._pieces(tree, first=False), self._message_text(message_rules)]
         codes = self._settled([*pieces, *self._child("event", event, first=False), _constant(b"}")])
         around = [*self._look_ups(own=False), *self._data_text(tree), *self._groups[_AROUND].lines]
         own = [*self._look_ups(own=True), *self._groups[_RECORD].lines]
@@ -126,18 +138,12 @@ class DocumentWriter:
         else:
             document += [*around, *own, f"    found = {joined(codes)}", *last]
             around = ["around = None"]
-        return [*self._functions(), *self._log_pieces(), *around, *document]
-
-    def _functions(self) -> Iterator[str]:
-        for name in self.kept:
-            yield f"def make_{name}(r, p, t, raw):"
-            yield from self._groups[name].lines
-            yield f"    return ({''.join(f'{made}.encode(), ' for made in self._groups[name].given.values())})"
+        return [*self._log_pieces(), *around, *document]
 
     def _log_pieces(self) -> Iterator[str]:
         """`log_pieces(r, p, t)`: what `document` need not look up for another record of the same log; None where it has to."""
         yield "def log_pieces(r, p, t):"
-        if "log" in self.kept:
+        if "log" in self._kept:
             yield f"    k, raw = ({self._key('log')}), {{}}"
             yield "    found = known_log(k) or learn_log(k, r, p, t, raw)"
             yield "    if not raw: return found"
@@ -153,7 +159,7 @@ class DocumentWriter:
             yield "    x = ''.join(p.data.values())"
 
     def _look_ups(self, *, own: bool) -> Iterator[str]:
-        for name in self.kept:
+        for name in self._kept:
             if own is not self._is_own(name):
                 continue
             yield f"    found = {'log or ' if name == 'log' else ''}known_{name}(k := ({self._key(name)}))"
@@ -180,7 +186,8 @@ class DocumentWriter:
         return pieces
 
     def _without_comma(self, pieces: list[_Piece]) -> _Piece:
-        name, group = self._name("u"), typing.cast(str, pieces[0].group)
+        group = typing.cast(str, pieces[0].group)
+        name = self._name("u", group)
         self._groups[group].lines.append(f"    {name} = {text([piece.code for piece in pieces])}[1:]")
         return _Piece(name, group)
 
@@ -205,7 +212,7 @@ class DocumentWriter:
             group = _RECORD if own else _AROUND
         lines = self._groups[group].lines
         if all(map(sort_of, codes)):
-            name = self._name("w" if group == _RECORD else "u")
+            name = self._name("w" if group == _RECORD else "u", group)
             inside = codes[0] if len(codes) == 1 else name
             if inside is name:
                 lines.append(f"    {name} = {text(codes)}")
@@ -264,10 +271,10 @@ class DocumentWriter:
     def _can_be_kept(self, rules: list[Rule]) -> bool:
         return all(is_hashable(annotation(name, self._kind)) for rule in rules for name in rule.attributes)
 
-    def _message(self, rules: list[Rule]) -> _Piece:
+    def _message_text(self, rules: list[Rule]) -> _Piece:
         rules = [rule for rule in rules if not self._is_constant(rule)]
         name = self._group_of(rules) or ("message" if self._can_be_kept(rules) else "")
-        return self._made(rules, name, lambda variable: [f"    {variable} = field_text('message', message_text(r, p, t))"])
+        return self._made(rules, name, lambda variable: [f"    {variable} = field_text('message', {self._message}(r, p, t))"])
 
     def _single(self, key: str, rule: Rule) -> _Piece:
         """The variable that holds `,"key":value`, or nothing."""
@@ -279,8 +286,8 @@ class DocumentWriter:
         if "payload" in names:
             self._apart = False
         name = name or (_AROUND if _OWN.isdisjoint(names) else _RECORD)
-        variable = self._name("b" if data else "w" if name == _RECORD else "u")
         group = self._groups.setdefault(name, _Group())
+        variable = self._name("b" if data else "w" if name == _RECORD else "u", name)
         group.attributes.update(dict.fromkeys(names))
         group.lines += statements(variable)
         return _Piece(variable, name)
@@ -314,9 +321,8 @@ class DocumentWriter:
             return self._compiler.is_plain(rule)
         return reference in _PLAIN and not rule.via and not rule.values
 
-    def _name(self, letter: str) -> str:
-        self._names += 1
-        return f"{letter}{self._names}"
+    def _name(self, letter: str, group: str = _AROUND) -> str:
+        return f"{letter}{next(self._names if group in (_AROUND, _RECORD) else self._groups[group].names)}"
 
 
 def _constant(fields: bytes) -> _Piece:

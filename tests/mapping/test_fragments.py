@@ -13,6 +13,7 @@ from exporter.mapping.fragments import Kept, event_data_json, field_list, field_
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.transforms.events import event_data
 from exporter.records import Record
+from tests.mapping.memory import forget
 from tests.strategies import records
 
 ANY = settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
@@ -23,9 +24,9 @@ ANY = settings(max_examples=10, suppress_health_check=list(HealthCheck), deadlin
 @given(data=st.data())
 def test_a_record_gives_the_same_document_whatever_came_before_it(mapper: Mapper, kind: str, data: st.DataObject) -> None:
     made = data.draw(records(KINDS[kind]))
-    mapper.kinds.clear()
+    forget(mapper)
     alone = mapper.map(made).document()
-    mapper.kinds.clear()
+    forget(mapper)
     for changed in altered(made, data.draw(records(KINDS[kind]))):
         mapper.map(changed).document()
     assert mapper.map(made).document() == alone

@@ -13,6 +13,7 @@ from exporter.kinds import KINDS
 from exporter.mapping.mapper import Mapper
 from exporter.mapping.writer import _GROUPS
 from exporter.records import Correlation, Integrity, Record, Source, Verdict
+from tests.mapping.memory import forget
 
 TIME = 133_144_416_260_770_946
 HOSTILE = ("", "-", "N/A", "\0", "\ud800", '"}\\', "\u00e9\u2028", "\x7f", "{v}", "Unknown")
@@ -57,14 +58,6 @@ def _value(field: msgspec.inspect.Field, which: int) -> Any:
     return (
         None if field.default is None and not any(isinstance(one, msgspec.inspect.StrType) for one in types) else f"C:\\{field.name}{which}"
     )
-
-
-def forget(mapper: Mapper) -> None:
-    """As if no record had come yet; to compile all again would take long."""
-    for kind in mapper.kinds.values():
-        for name, found in kind.document.__globals__.items():
-            if name.startswith("learn_"):
-                found.__self__._known.clear()
 
 
 def alone(mapper: Mapper, record: Record) -> bytes:
