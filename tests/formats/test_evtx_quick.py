@@ -13,6 +13,7 @@ from exporter.formats.evtx_normalize import Normalizer
 from exporter.formats.evtx_quick import completed, outline
 from exporter.formats.side_events import _MAKERS, _SERVICE_FIELDS
 from exporter.times import iso
+from tests.formats.evtx_rendering import NATIVE
 
 START = 133_420_707_954_415_784
 
@@ -26,22 +27,14 @@ def nothing_known() -> None:
 def text(number: int = 1, at: int = START, data: str = '{"a":"x","b":"y"}', process: int = 4, tail: str = "", **changes: Any) -> str:
     """What `evtx` renders."""
     system = {
-        "Provider": {"#attributes": {"Name": "Microsoft-Windows-Windows Defender", "Guid": "11CD958A-C507-4EF3-B3F2-5FD9DFBD2C78"}},
-        "EventID": 5007,
-        "Version": 0,
-        "Level": 4,
-        "Task": 0,
-        "Opcode": 0,
-        "Keywords": "0x8000000000000000",
+        **NATIVE["System"],
         "TimeCreated": {"#attributes": {"SystemTime": f"{iso(at, 6)}"}},
         "EventRecordID": number,
         "Correlation": None,
         "Execution": {"#attributes": {"ProcessID": process, "ThreadID": 8}},
-        "Channel": "Operational",
-        "Computer": "WS1",
-        "Security": {"#attributes": {"UserID": "S-1-5-18"}},
+        **changes,
     }
-    rendering = json.dumps({"Event": {"#attributes": {"xmlns": "x"}, "System": {**system, **changes}}}, separators=(",", ":"))
+    rendering = json.dumps({"Event": {"#attributes": {"xmlns": "x"}, "System": system}}, separators=(",", ":"))
     return f'{rendering[:-2]}{tail},"EventData":{data}}}}}'
 
 

@@ -14,8 +14,9 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+from tests.servers.local import Handler, LocalServer
 
 RESET_BEFORE, RESET_IN, RESET_AFTER = "reset before", "reset in", "reset after"
 """The connection breaks before anything is processed, with half of it processed, or instead of the reply."""
@@ -33,7 +34,7 @@ class Request(NamedTuple):
     size: int
 
 
-class FakeServer:
+class FakeServer(LocalServer):
     """Use as a context manager. `context` makes it a TLS server. `headers` are those of the last request, `sizes` those of bulk requests.
 
     `there` is what was made, by its path, and the names that it has; `looking` and `making` are the statuses of who may not.
@@ -57,24 +58,8 @@ class FakeServer:
         self.whole: Callable[[Request], int | str | None] = lambda request: None
         self.item: Callable[[str, int], int | None] = lambda identity, times: None
         self.keep = keep
-        self._context = context
+        super().__init__(context)
         self.lock = threading.Lock()
-
-    def __enter__(self) -> "FakeServer":
-        handler = type("Handler", (_Handler,), {"fake": self})
-        self._server = _Quiet(("127.0.0.1", 0), handler)
-        if self._context is not None:
-            self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self._server.server_address[1]
-        self.address = f"http{'s' if self._context else ''}://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
 
     @property
     def bulks(self) -> int:
@@ -82,23 +67,10 @@ class FakeServer:
         return len(self.sizes)
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away, or does not like our certificate, is part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     fake: FakeServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 20
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (theirs)
-        pass
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (theirs)
         fake, path = self.fake, self.path.partition("?")[0]
         if self._refused():
             return
@@ -107,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(fake.looking or (200 if path in fake.there else 404), b"{}")
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 (theirs)
         if "_bulk" in self.path:
             self._bulk()
         else:
@@ -122,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.fake.there |= {path: body, **{f"/{name}": b"" for name in json.loads(body)["aliases"]}}
         self._answer(200 if made else self.fake.making or 400, b"{}")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 (theirs)
         if "_bulk" in self.path:
             self._bulk()
         elif self.path.endswith("/_refresh"):
@@ -232,6 +204,8 @@ def _documents(body: bytes) -> Iterator[tuple[str, bytes]]:
         assert verb == "create"
         yield what["_id"], document
 
+
+FakeServer.handler = _Handler
 
 if __name__ == "__main__":
     with FakeServer(keep=False) as server:

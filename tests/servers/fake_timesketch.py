@@ -6,15 +6,14 @@ It puts pieces together, makes a data source of each file, and counts rows. `fau
 import json
 import re
 import ssl
-import threading
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.servers.fake import RESET_AFTER, RESET_BEFORE, _Quiet
+from tests.servers.fake import RESET_AFTER, RESET_BEFORE
+from tests.servers.local import Handler, LocalServer
 
 USER, PASSWORD, TOKEN = "dev", "p&ss wörd", "t0ken"
 _PAGE = '<meta name="csrf-token" content="csrf1"/><input id="csrf_token" name="csrf_token" type="hidden" value="csrf1">'
@@ -32,7 +31,7 @@ class Request(NamedTuple):
         return int(self.fields["chunk_index"]) + 1 == int(self.fields["chunk_total_chunks"])
 
 
-class FakeTimesketch:
+class FakeTimesketch(LocalServer):
     """Use as a context manager. `timelines` is sketch id to timelines as the server tells them; `rows` is timeline id to its lines."""
 
     refuses_to_remove = False
@@ -51,21 +50,7 @@ class FakeTimesketch:
         self.late_counts = 0
         self.lost_rows = 0
         self.renames = False
-        self._context = context
-
-    def __enter__(self) -> "FakeTimesketch":
-        self._server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
-        if self._context is not None:
-            self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.address = f"http{'s' if self._context else ''}://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        super().__init__(context)
 
     def add_sketch(self, name: str) -> int:
         """A sketch by hand."""
@@ -126,22 +111,16 @@ class FakeTimesketch:
         return {"meta": {}, "objects": [timeline]}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     fake: FakeTimesketch
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 20
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (theirs)
-        pass
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (theirs)
         self._route(b"")
 
-    def do_DELETE(self) -> None:
+    def do_DELETE(self) -> None:  # noqa: N802 (theirs)
         self._route(b"")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 (theirs)
         self._route(self.rfile.read(int(self.headers.get("content-length") or 0)))
 
     def _route(self, body: bytes) -> None:
@@ -234,3 +213,6 @@ def _form(content_type: str, body: bytes) -> tuple[dict[str, str], bytes]:
         else:
             fields[name] = content.decode()
     return fields, piece
+
+
+FakeTimesketch.handler = _Handler

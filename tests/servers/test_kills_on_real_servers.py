@@ -4,8 +4,9 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -72,38 +73,46 @@ def wait_for(node: Node, index: str, number: int, process: subprocess.Popen[byte
         time.sleep(0.002)
 
 
+Runs: TypeAlias = Iterator[tuple[str, list[str], subprocess.Popen[bytes]]]
+
+
+@pytest.fixture
+def going_on(evidence: Path, wanted: list[str], tmp_path: Path) -> Callable[[Node, str, str], Runs]:
+    """Runs of a kind, one after the other, each with its index and command when some of its documents are there."""
+
+    def runs(server: Node, kind: str, purpose: str) -> Runs:
+        dice = random.Random(purpose)
+        for number in range(KILLS):
+            index = f"{purpose}-{kind}-{number}"
+            run = arguments(kind, server, evidence, tmp_path / index, index)
+            process = start(run, tmp_path)
+            wait_for(server, index, dice.randrange(1, len(wanted) // 2), process)
+            yield index, run, process
+
+    return runs
+
+
 @pytest.mark.parametrize(("name", "kind"), RUNS)
 def test_a_run_that_is_killed_while_it_sends_brings_every_document_once_in_the_end(
-    nodes: Callable[[str], Node], evidence: Path, wanted: list[str], tmp_path: Path, name: str, kind: str
+    nodes: Callable[[str], Node], going_on: Callable[[Node, str, str], Runs], wanted: list[str], tmp_path: Path, name: str, kind: str
 ):
-    server = nodes(name)
-    dice, in_the_middle = random.Random(4), 0
-    for number in range(KILLS):
-        index = f"killed-{kind}-{number}"
-        run = arguments(kind, server, evidence, tmp_path / index, index)
-        process = start(run, tmp_path)
-        wait_for(server, index, dice.randrange(1, len(wanted) // 2), process)
+    server, in_the_middle = nodes(name), 0
+    for index, run, process in going_on(server, kind, "killed"):
         process.kill()
         process.communicate()
         in_the_middle += 0 < written(server, index) < len(wanted)
-        finished(start(run, tmp_path))
-        assert server.ids(index) == wanted
-        finished(start(run, tmp_path))
-        assert server.ids(index) == wanted
+        for _ in range(2):
+            finished(start(run, tmp_path))
+            assert server.ids(index) == wanted
     assert in_the_middle, "no kill came in the middle"
 
 
 @pytest.mark.parametrize(("name", "kind"), RUNS)
 def test_a_run_whose_server_is_killed_in_mid_bulk_and_comes_back_brings_every_document_once(
-    nodes: Callable[[str], Node], evidence: Path, wanted: list[str], tmp_path: Path, name: str, kind: str
+    nodes: Callable[[str], Node], going_on: Callable[[Node, str, str], Runs], wanted: list[str], tmp_path: Path, name: str, kind: str
 ):
-    server = nodes(name)
-    dice, in_the_middle = random.Random(5), 0
-    for number in range(KILLS):
-        index = f"crashed-{kind}-{number}"
-        run = arguments(kind, server, evidence, tmp_path / index, index)
-        process = start(run, tmp_path)
-        wait_for(server, index, dice.randrange(1, len(wanted) // 2), process)
+    server, in_the_middle = nodes(name), 0
+    for index, run, process in going_on(server, kind, "crashed"):
         server.stop(kill=True)
         in_the_middle += process.poll() is None
         server.start()
