@@ -22,14 +22,17 @@ from exporter.mapping.mapper import Kind, Mapper, tags_of
 from exporter.mapping.references import Moment, Run
 from exporter.records import UNVERIFIABLE, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity
 from exporter.sinks.parts import maker
+from exporter.sinks.repeated import NUMBERS_END, PROBE, LineMaker, Repeat
 from exporter.sinks.targets import SinkTarget
 from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
 
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 _MOST = 512
 _LONGEST = 8192
-_Known: TypeAlias = tuple[Callable[..., bytes], tuple[bytes, ...], str, str, str]
-"""What writes the document, what it is given, what stands before the number in the identity, the event id, and the kind's name."""
+_NOTED = 1 << 14
+_Known: TypeAlias = tuple[Callable[..., bytes], tuple[bytes, ...] | None, tuple[Repeat, ...], str, str, str]
+"""What writes the document, what it is given, what makes each target's lines, what stands before the number in the identity, the event id,
+and the kind's name."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,23 +65,28 @@ def start(arguments: bytes, source: Source) -> "EventMaker":
 class EventMaker:
     """A `Maker` for the events of one log.
 
-    A log repeats itself: what is written around an event's own number, time and thread is kept for the next that says the same. Rows have
-    these in too many places for that.
+    A log repeats itself: what is written around an event's own number, time and thread is kept for the next that says the same. Of lines
+    that is learned when an event is seen for the second time: half as much again as to make them.
     """
 
     def __init__(self, mapper: Mapper, order: Order, source: Source) -> None:
         self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
         self._makers = [made for target in order.targets if (made := maker(target)) is not None]
-        self._only_documents = [target.name for target in order.targets] == ["ecs"]
-        self._now = _Now(order.host, source)
+        self._line_makers = [one for one in self._makers if isinstance(one, LineMaker)]
+        self._has_documents = len(self._line_makers) < len(self._makers)
+        self._now, self._probe = _Now(order.host, source), _Now(order.host, source)
         self._logs: dict[object, tuple[bytes, ...] | None] = {}
-        self._known: dict[tuple[object, str], _Known] = {}
+        self._known: dict[tuple[object, str], _Known | None] = {}
+        self._noted: set[int] = set()
         self._begin()
 
     def _begin(self) -> None:
         self._names: list[str] = []
         self._verdicts: list[Verdict] = []
         self._outputs: tuple[list[Output], ...] = tuple([] for _ in self._makers)
+        pairs = list(zip(self._makers, self._outputs, strict=True))
+        self._documents = [outputs for one, outputs in pairs if not isinstance(one, LineMaker)]
+        self._lines = [outputs for one, outputs in pairs if isinstance(one, LineMaker)]
 
     def take(self, payload: Payload, said: Said | None, offset: int, raw_hash: str, integrity: Integrity) -> bool:
         """See `exporter.records.Maker`."""
@@ -97,26 +105,31 @@ class EventMaker:
         now.id, now.text = identity(self._case, self._host, *key), iso(ticks, event.created_digits)
         try:
             now.log, now.around = None if said is None else self._log(said[0]), None
-            if said is not None and self._only_documents:
-                self._learn(said, key)
+            is_apart = said is not None and self._take_apart(said)
             self._write(payload.kind)
         except _REFUSED:
             return False
+        if is_apart and said is not None:
+            self._learn(said[0], said[2], key)
         return True
 
     def again(self, said: Said, number: int, written_at: int, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
         """See `exporter.records.Maker`."""
         now, (common, thread, data) = self._now, said
         known = self._known.get((common, data))
-        if known is None or integrity is not now.integrity or origin != now.origin:
+        if known is None or integrity is not now.integrity or origin != now.origin or number >= NUMBERS_END:
             return False
-        document, around, lead, event_id, name = known
+        document, around, repeats, lead, event_id, name = known
         now.offset, now.hash, now.record_id = offset, raw_hash, number
         now.activity_id, now.process_id, now.thread_id = thread
         now.created_at = now.written_at = written_at
         now.text = iso(written_at, 7)
         now.id = identity(lead, str(number), str(unix_microseconds(written_at)), event_id)
-        self._outputs[0].append(document(now, now, now, None, around))
+        for outputs in self._documents:
+            outputs.append(document(now, now, now, None, around))
+        if repeats:
+            for repeat, outputs in zip(repeats, self._lines, strict=True):
+                outputs.append(repeat(now))
         self._names.append(name)
         self._verdicts.append(integrity.verdict)
         return True
@@ -124,8 +137,8 @@ class EventMaker:
     def _write(self, name: str) -> None:
         now, count = self._now, len(self._names)
         try:
-            for make, outputs in zip(self._makers, self._outputs, strict=True):
-                outputs.append(make(now))
+            for one, outputs in zip(self._makers, self._outputs, strict=True):
+                outputs.append(one.make(now))
         except _REFUSED:
             for outputs in self._outputs:
                 del outputs[count:]
@@ -142,26 +155,54 @@ class EventMaker:
             self._logs[common] = now.kind.compiled.log_pieces(now, now.payload, now)
         return self._logs[common]
 
-    def _learn(self, said: Said, key: tuple[str, ...]) -> None:
-        """Keep what is written around what is the event's own."""
-        now, unusable = self._now, dict[str, str]()
-        around = now.kind.compiled.around
-        if around is None or len(said[2]) > _LONGEST:
-            return
-        now.around = around(now, now.payload, now, unusable, now.log)
-        if unusable:
-            now.around = None
-            return
+    def _take_apart(self, said: Said) -> bool:
+        """Have what is written around what is the event's own, where that is to be kept, and say so."""
+        common, _, data = said
+        if len(data) > _LONGEST or (common, data) in self._known:
+            return False
+        if self._line_makers and not (self._now.kind.rows.copied and self._is_noted(hash((common, data)))):
+            return False
+        if self._has_documents:
+            now, unusable = self._now, dict[str, str]()
+            around = now.kind.compiled.around
+            if around is None:
+                return False
+            now.around = around(now, now.payload, now, unusable, now.log)
+            if unusable:
+                now.around = None
+                return False
+        return True
+
+    def _is_noted(self, noted: int) -> bool:
+        if noted in self._noted:
+            return True
+        if len(self._noted) >= _NOTED:
+            self._noted.clear()
+        self._noted.add(noted)
+        return False
+
+    def _learn(self, common: object, data: str, key: tuple[str, ...]) -> None:
+        """Keep what is written around what is the event's own, or that it is not to be told apart."""
         if len(self._known) >= _MOST:
             self._known.clear()
+        now, repeats = self._now, self._repeats() if self._line_makers else ()
+        if repeats is None:
+            self._known[common, data] = None
+            return
         name, channel, _, _, event_id = key
-        self._known[said[0], said[2]] = (
-            now.kind.document,
-            now.around,
-            "\0".join((self._case, self._host, name, channel)),
-            event_id,
-            now.payload.kind,
-        )
+        lead = "\0".join((self._case, self._host, name, channel))
+        self._known[common, data] = now.kind.document, now.around, repeats, lead, event_id, now.payload.kind
+
+    def _repeats(self) -> tuple[Repeat, ...] | None:
+        now, probe = self._now, self._probe
+        now.created_at, now.record_id = now.payload.created_at, now.payload.record_id
+        probe.ask(now)
+        try:
+            found = [one.learn(now, outputs[-1], probe) for one, outputs in zip(self._line_makers, self._lines, strict=True)]
+        except _REFUSED:
+            return None
+        repeats = tuple(repeat for repeat in found if repeat is not None)
+        return repeats if len(repeats) == len(found) else None
 
     def made(self) -> Made | None:
         """See `exporter.records.Maker`."""
@@ -212,6 +253,20 @@ class _Now:
     def record(self) -> Record:
         """Itself."""
         return cast(Record, self)
+
+    def ask(self, now: "_Now") -> None:
+        """Say what a record says, as `PROBE`."""
+        self.integrity, self.origin, self.tags, self.kind = now.integrity, now.origin, now.tags, now.kind
+        self.id, self.text, self.offset, self.number, self.hash = PROBE.id, PROBE.text, PROBE.offset, PROBE.record_id, PROBE.id
+        self.payload = msgspec.structs.replace(
+            now.payload,
+            created_at=PROBE.created_at,
+            written_at=PROBE.created_at,
+            record_id=PROBE.record_id,
+            activity_id=PROBE.id,
+            process_id=PROBE.offset,
+            thread_id=PROBE.offset,
+        )
 
     def document(self) -> bytes:
         """See `exporter.records.Mapped`."""

@@ -1,8 +1,10 @@
 """What is mapped where it is read, and what is left to go the ordinary way."""
 
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,8 +15,9 @@ from exporter.formats.evtx import parse
 from exporter.job import Job, make_mapper, run_job
 from exporter.made import EventMaker, made_by, start
 from exporter.records import Parsed, Source
+from exporter.sinks.repeated import NUMBERS_END, PROBE
 from exporter.sinks.targets import parse_target
-from exporter.synthetic.evtx import build_evtx, write_evtx
+from exporter.synthetic.evtx import Event, build_evtx, write_evtx
 from tests.evtx_logs import events
 from tests.golden.inputs import THREAT
 
@@ -112,6 +115,77 @@ def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pyte
         found.append((files, [(sink.name, sink.counts) for sink in report.sinks], report.files, report.hosts))
     assert found[0] == found[1]
     assert b"integrity_failed" in found[0][0]["ecs"] if damaged else found[0][0]["ecs"].count(b"\n") >= 700
+
+
+def test_what_was_seen_twice_is_known_again_but_for_longer_numbers_and_other_origins() -> None:
+    one, item = maker("timesketch:a.jsonl"), parsed()
+    said = ("common", (None, 1, 2), "data")
+    again = partial(one.again, said, written_at=NOW, offset=9, raw_hash=item.raw_hash, integrity=item.integrity)
+    for _ in range(2):
+        assert not again(number=1, origin=None)
+        assert one.take(item.payload, said, item.offset, item.raw_hash, item.integrity)
+    assert not again(number=NUMBERS_END, origin=None)
+    assert not again(number=1, origin="remnant")
+    assert again(number=NUMBERS_END - 1, origin=None)
+    made = one.made()
+    assert made is not None
+    [[*_, [(_, line)]]] = made.outputs
+    assert msgspec.json.decode(line)["record_number"] == NUMBERS_END - 1
+
+
+HOSTILE = (
+    *("", "=1+1;=x", '"', "a\r\nb", "\u2028\x85\x1b", "+1,2", "x" * 3000, "＝1", "<&>", "%%901", "{}%s\\u0000", "-"),
+    *(PROBE.id, PROBE.text, str(PROBE.record_id), str(PROBE.offset), str(PROBE.created_at), "N: 7 \ud7ff\U0001f600"),
+)
+COMBINATIONS = (
+    ("ecs:x",),
+    ("timesketch:x.jsonl",),
+    ("l2tcsv:x.csv",),
+    ("l2tcsv:x.csv?dialect=psort",),
+    ("l2tcsv:x.csv?timezone=America/Sao_Paulo",),
+    ("ecs:x", "timesketch:x.jsonl", "l2tcsv:x.csv?timezone=Europe/Berlin", "ecs:y"),
+)
+
+
+def repeated(count: int) -> list[Event]:
+    """Events that say few different things, in both halves of some years, with thread, number and time of their own."""
+    fields = [{"New Value": text, "Old Value": f"x = {text}", "Detection ID": text} for text in HOSTILE]
+    number, thread = len(fields), UUID(int=7)
+    return [
+        Event(
+            event_id=(5007, 1150, 4711)[n % 3],
+            record_id=n if n < count - 60 else 10**18 + n,
+            created_at=NOW + n * 86_400 * 10_000_000 + n,
+            data=fields[n % number] if n % 7 else {"N": str(n)},
+            activity_id=str(thread) if n % 4 else None,
+            process_id=n % 5,
+        )
+        for n in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize("to", COMBINATIONS, ids=lambda to: "+".join(to))
+def test_repeated_events_have_the_outputs_of_the_ordinary_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: tuple[str, ...]) -> None:
+    log = tmp_path / "in" / "x.evtx"
+    log.parent.mkdir()
+    write_evtx(log, repeated(600))
+    found, again, known = [], EventMaker.again, list[bool]()
+
+    def counted(one: EventMaker, *values: Any) -> bool:
+        known.append(again(one, *values))
+        return known[-1]
+
+    for way in ("made", "ordinary"):
+        monkeypatch.setattr(EventMaker, "again", counted if way == "made" else lambda *_: False)
+        folder = tmp_path / way
+        folder.mkdir()
+        targets = tuple(target.replace(":", f":{folder}/") for target in to)
+        report = run_job(Job(evidence=(str(log.parent),), case="C1", to=targets, reproducible=True), Silent())
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "dead-letters.ndjson"}
+        found.append((files, [(sink.name, sink.counts) for sink in report.sinks], report.files, report.hosts))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == len(to)
+    assert sum(known) > 200
 
 
 def test_what_was_taken_of_a_chunk_is_there_though_its_reader_fails_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

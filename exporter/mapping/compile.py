@@ -29,6 +29,13 @@ _SHARED = frozenset(
     )
 )
 """Attributes that many records of a log have in common."""
+_OWN = frozenset(
+    (
+        *("record.hash", "record.offset", "record.number", "time.id", "time.text", "record_id", "created_at", "created_digits"),
+        *("written_at", "activity_id", "process_id", "thread_id", "payload"),
+    )
+)
+"""What two records of a log differ in whose System and Data say the same."""
 
 
 class CompiledKind(msgspec.Struct, frozen=True):
@@ -46,13 +53,15 @@ class CompiledKind(msgspec.Struct, frozen=True):
 
 class CompiledRows(msgspec.Struct, frozen=True):
     """The attributes of a kind's timeline rows: `shared` gives those that depend on nothing but what `shared_key` gives of the same three,
-    `attributes` the others, which are of the types `own`.
+    `attributes` the others, which are of the types `own`. `copied` is True where what two records differ in that say the same is put into
+    rows as it is, at most as a part of `event_xml`: then it depends on nothing else what stands around it.
     """
 
     attributes: Callable[..., dict[str, Any]]
     own: Mapping[str, type]
     shared: Callable[..., dict[str, Any]]
     shared_key: Callable[..., tuple[Any, ...]]
+    copied: bool
 
 
 class Compiler:
@@ -108,7 +117,9 @@ class Compiler:
         scope = {**self._scope, **self._tables(mapping)}
         exec(compile("\n".join(lines), f"<rows of {mapping.kind}>", "exec"), scope)  # noqa: S102 (made from checked names only)
         types = {rule.field: self._type(rule, kind) for rule in own}
-        return CompiledRows(scope["attributes"], types, scope["shared"], scope["shared_key"])
+        copied = all(_is_copied(rule) or _OWN.isdisjoint(rule.attributes) for rule in mapping.attributes)
+        copied = copied and [time.attribute for time in mapping.timestamps] == ["created_at"]
+        return CompiledRows(scope["attributes"], types, scope["shared"], scope["shared_key"], copied)
 
     def _type(self, rule: Rule, kind: type[Payload]) -> type:
         """The type of an attribute's values; `object` where it is not known beforehand."""
@@ -176,6 +187,10 @@ class Compiler:
             else:
                 yield f"    v = {self.value(rule, kind)}"
                 yield f"    if v or v == 0: a[{rule.field!r}] = v"
+
+
+def _is_copied(rule: Rule) -> bool:
+    return rule.via == "event_xml" or (rule.attributes != ("payload",) and not rule.via and not rule.values)
 
 
 def _tree(rules: list[Rule], constants: dict[str, Any]) -> dict[str, Any]:

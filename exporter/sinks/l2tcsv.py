@@ -25,6 +25,7 @@ from exporter.errors import ConfigurationError
 from exporter.records import Mapped, Messages, Output, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import output_for
+from exporter.sinks.repeated import Own, OwnParts
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import Timeline
@@ -165,6 +166,16 @@ class L2tcsvSink:
             suspect = suspect or username[0] in _SUSPECT or inode[0] in _SUSPECT
         ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
         return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), self._line("".join(pieces), suspect=suspect)
+
+    def own_parts(self, own: Own) -> OwnParts:
+        """See `exporter.sinks.repeated.RowEncoder`."""
+        ticks = own.created_at
+        minutes, rest = divmod(ticks - UNIX_EPOCH, _MINUTE)
+        minute, zone, odd = self._clock(minutes)
+        mark = "'" if odd and self._safe else ""
+        when = f"{minute}{_SECONDS[rest // TICKS_PER_SECOND]}\0{mark}{zone}".replace("\0", ",")
+        ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
+        return ticks.to_bytes(8, "big"), b"", (when, str(own.record_id), own.text)
 
     def _line(self, text: str, *, suspect: bool) -> bytes:
         try:

@@ -4,8 +4,7 @@ Timelines leave sorted runs (`Saved`), `ecs` leaves its documents. Sinks that ac
 from every process.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import methodcaller
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -13,6 +12,7 @@ from exporter.records import Mapped, Messages, Output
 from exporter.sinks import STREAMING, Result, Sink
 from exporter.sinks.checked import CheckedFile
 from exporter.sinks.ecs import EcsSink
+from exporter.sinks.repeated import DocumentMaker, LineMaker, RowEncoder
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget, open_sink
 from exporter.sinks.timeline import Encode, Timeline
@@ -88,32 +88,31 @@ def open_part(target: SinkTarget, path: Path, settings: SinkSettings) -> Sink:
         return open_sink(target, settings)
     if target.name == "ecs":
         return cast(Sink, DocumentsPart(path, settings))
-    return TimelinePart(target.name, path, encoder(target, settings), settings)
+    return TimelinePart(target.name, path, encoder(target, settings).encode, settings)
 
 
-def maker(target: SinkTarget) -> Callable[[Mapped], Output] | None:
+def maker(target: SinkTarget) -> DocumentMaker | LineMaker | None:
     """What makes the document or the lines that this target's sink writes of a record, and may raise RowRefused; None for a server's."""
     if target.server or target.name not in _FILES:
         return None
     if target.name == "ecs":
-        return methodcaller("document")
-    encode, messages = encoder(target, SinkSettings()), _messages(target.name)
-    return lambda event: [encode(row) for row in event.rows(messages)]
+        return DocumentMaker()
+    return LineMaker(encoder(target, SinkSettings()), _messages(target.name))
 
 
 def _messages(name: str) -> Messages:
     return Messages.PLASO if name == "l2tcsv" else Messages.OWN
 
 
-def encoder(target: SinkTarget, settings: SinkSettings) -> Encode:
+def encoder(target: SinkTarget, settings: SinkSettings) -> RowEncoder:
     """What encodes the rows of a timeline."""
     if target.name == "l2tcsv":
         from exporter.sinks.l2tcsv import L2tcsvSink
 
-        return L2tcsvSink(target, settings).encode
+        return L2tcsvSink(target, settings)
     from exporter.sinks.timesketch import Encoder
 
-    return Encoder().encode
+    return Encoder()
 
 
 def saved(sink: Sink) -> Saved:

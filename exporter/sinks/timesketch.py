@@ -10,6 +10,7 @@ from exporter.errors import ConfigurationError
 from exporter.records import Common, Mapped, Output, Row
 from exporter.sinks import Result
 from exporter.sinks.atomic import PartFile, output_for, refuse_existing
+from exporter.sinks.repeated import Own, OwnParts
 from exporter.sinks.runs import Saved
 from exporter.sinks.targets import SinkSettings, SinkTarget
 from exporter.sinks.timeline import RowRefused, Timeline
@@ -135,6 +136,15 @@ class Encoder:
             if 0 < len(line) <= LINE_BYTES:
                 return key, line
         return key, _line({**cleaned(entry), **self._rules.apply(cleaned(own)), **form.fields})
+
+    def own_parts(self, own: Own) -> OwnParts:
+        """See `exporter.sinks.repeated.RowEncoder`."""
+        ticks, text, position = own.created_at, own.text, own.offset
+        texts = (
+            *(f"{text[:26]}+00:00", str((ticks - UNIX_EPOCH) // 10), str(ticks)),
+            *(own.id, str(own.record_id), str(position), text),
+        )
+        return ticks.to_bytes(8, "big"), (position + _POSITION_BIAS).to_bytes(8, "big"), texts
 
     def _learn(self, common: Common) -> _Form:
         fields: dict[str, Any] = {

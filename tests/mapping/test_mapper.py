@@ -3,13 +3,18 @@
 import doctest
 import importlib
 import pkgutil
+from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import exporter.mapping.transforms
+from exporter.correlator.keys import JOINABLE
+from exporter.data import folder
+from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.detection_history import DetectionHistory
 from exporter.formats.quarantine import QuarantineReference, QuarantineResource
 from exporter.kinds import KINDS
@@ -17,6 +22,8 @@ from exporter.mapping.ecs import check_document
 from exporter.mapping.explain import explain, flatten
 from exporter.mapping.formatter import compile_formatter
 from exporter.mapping.mapper import Mapper
+from exporter.mapping.references import Run
+from exporter.mapping.schema import MappingSet
 from exporter.records import Integrity, Messages, Record, Source, Verdict
 from exporter.text import clean
 from tests.strategies import records
@@ -129,3 +136,18 @@ def test_the_examples_of_the_transforms_are_true(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"exporter.mapping.transforms.{name}"))
     assert result.failed == 0
     assert result.attempted > 0
+
+
+def test_rows_of_what_incidents_do_not_need_only_copy_what_is_a_records_own(mapper: Mapper) -> None:
+    ordinary = [name for name, kind in KINDS.items() if issubclass(kind, WindowsEvent) and kind not in JOINABLE]
+    assert {name for name in ordinary if not mapper.kinds[name].rows.copied} == set()
+    assert not mapper.kinds["detection_history"].rows.copied
+
+
+@pytest.mark.parametrize("change", [{"values": "evtx_event_action"}, {"via": "hex_long"}, {"attributes": ("payload",)}])
+def test_rows_that_translate_a_number_of_their_own_do_not_copy_it(mappings: MappingSet, change: dict[str, Any]) -> None:
+    known = mappings.records["evtx_event"]
+    rules = tuple(msgspec.structs.replace(rule, **change) if rule.field == "record_number" else rule for rule in known.attributes)
+    changed = msgspec.structs.replace(mappings, records={"evtx_event": msgspec.structs.replace(known, attributes=rules)})
+    run = Run(case="C1", version="1.0", now=TIME)
+    assert not Mapper(changed, KINDS, run, folder("mappings")).kinds["evtx_event"].rows.copied
