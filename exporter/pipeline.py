@@ -141,7 +141,7 @@ class Pipeline:
         settings = with_zones(self._settings, (*host.files, *host.earlier_clocks))
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):
             settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
-        with closing(Correlator(self._mapper.run.case, host.name)) as correlator:
+        with closing(Correlator(self._mapper.run.case)) as correlator:
             for record in self._ledger.earlier(host):
                 correlator.offer(record)
             for name, file, tell in told_once(host, self._mapper.run.case, partial(self._silently, host, settings)):

@@ -205,7 +205,7 @@ def record(payload: Payload, number: int = 0) -> Record:
 
 def joined(*payloads: Payload | Record, **options: Any) -> list[Record]:
     """Everything that the correlator gives for these records, in its order."""
-    correlator = Correlator("case", "HOST", **options)
+    correlator = Correlator("case", **options)
     given = [out for one in payloads for out in correlator.offer(one if isinstance(one, Record) else record(one))]
     return given + list(correlator.finish())
 

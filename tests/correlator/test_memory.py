@@ -12,7 +12,7 @@ BULK = {f"Field {number}": "some value of an event " * 3 for number in range(42)
 
 
 def test_a_held_record_costs_less_than_one_kilobyte_and_two_while_joining(tmp_path: Path) -> None:
-    correlator = Correlator("case", "HOST", tmp_path, memory_bytes=100_000)
+    correlator = Correlator("case", tmp_path, memory_bytes=100_000)
     tracemalloc.start()
     try:
         for number in range(DETECTIONS):
