@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.collectors import COLLECTORS, ReadingOptions
 from exporter.collectors.guard import load
-from exporter.collectors.local_times import CLOCKS
+from exporter.collectors.host_settings import CLOCKS
 from exporter.deliveries import Delivery, DeliverySettings, check_targets, discard_unfinished
 from exporter.errors import ConfigurationError, EvidenceError, SourceGone
 from exporter.evidence import EvidenceFile, Tree, layouts

@@ -12,7 +12,7 @@ import msgspec
 from exporter import __version__
 from exporter.collectors import COLLECTORS, MadeBy, ReadingOptions, Settings
 from exporter.collectors.guard import load
-from exporter.collectors.local_times import CLOCKS
+from exporter.collectors.host_settings import CLOCKS
 from exporter.data import folder
 from exporter.errors import ConfigurationError, EvidenceError, FormatError, SinkRefused, SinkUnavailable
 from exporter.evidence import EvidenceFile, Tree

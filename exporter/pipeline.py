@@ -9,7 +9,7 @@ import msgspec
 
 from exporter.collectors import Collector, MadeBy, Settings
 from exporter.collectors.guard import Collected, FileCounts, collect, load, source_of
-from exporter.collectors.local_times import with_zones
+from exporter.collectors.host_settings import of_host
 from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
 from exporter.evidence import EvidenceFile
@@ -26,6 +26,8 @@ from exporter.times import iso, usable
 
 _SHOWN_INCIDENTS = 200
 _SHOWN_REASONS = 50
+_MOST_SENDERS = 10_000
+_FURTHER = "further computers"
 _DEAD = Outcome.DEAD
 """A name of its own: on Python 3.11 to look a member of an Enum up costs as much as a call."""
 
@@ -112,6 +114,7 @@ class Pipeline:
         self._position = 0
         self._collectors: dict[str, Collector] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self._hosts: dict[str, HostReport] = {}
         self.report = report
 
     def run(self, discovery: Discovery) -> RunReport:
@@ -138,7 +141,8 @@ class Pipeline:
     def _host(self, host: Host) -> None:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing), unread=host.unread)
         self.report.hosts.append(report)
-        settings = with_zones(self._settings, (*host.files, *host.earlier_clocks))
+        self._hosts[host.name] = report
+        settings = of_host(self._settings, host)
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):
             settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
         with closing(Correlator(self._mapper.run.case)) as correlator:
@@ -168,14 +172,25 @@ class Pipeline:
             if isinstance(item, Record):
                 if (record := tell(item)) is None:
                     repeated += 1
-                else:
-                    yield record
+                    continue
+                if record.host != host.name:
+                    self._sender(record.host).forwarded += 1
+                yield record
             elif isinstance(item, Made):
                 yield item
             elif isinstance(item, DeadLetter):
                 self._lose(item, file)
             else:
                 self._file_done(name, observed, item, host, repeated)
+
+    def _sender(self, name: str) -> HostReport:
+        """The report of a computer whose records another host's logs hold; what follows very many of them is told together."""
+        if name not in self._hosts and len(self._hosts) >= _MOST_SENDERS:
+            name = _FURTHER
+        if name not in self._hosts:
+            self._hosts[name] = HostReport(name=name, name_basis="forwarded")
+            self.report.hosts.append(self._hosts[name])
+        return self._hosts[name]
 
     def _file_done(self, name: str, file: ObservedFile, counts: FileCounts, host: HostReport, repeated: int) -> None:
         host.repeated += repeated
@@ -270,7 +285,7 @@ class Pipeline:
             self.report.reasons[where] = self.report.reasons.get(where, 0) + 1
 
     def _note_incident(self, record: Record, host: HostReport) -> None:
-        host.incidents += 1
+        (host if record.host == host.name else self._sender(record.host)).incidents += 1
         if len(self.report.incidents) < _SHOWN_INCIDENTS:
             self.report.incidents.append(_line(record, self._mapper.map(record).id))
 

@@ -54,6 +54,7 @@ class Parsed(msgspec.Struct, frozen=True):
 
     `offset` is in bytes from the start of the file, `raw_hash` the SHA-256 (hex) of the record's bytes as read (sink-contracts C6),
     `units` how many of the file's units (lines of a text log, else 1) it stands for. `incomplete` names what could not be read of it.
+    `host` is whose it is, where a file holds what several hosts have sent.
     """
 
     payload: Payload
@@ -63,6 +64,7 @@ class Parsed(msgspec.Struct, frozen=True):
     units: int = 1
     number: int | None = None
     incomplete: str | None = None
+    host: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -49,12 +49,14 @@ class MadeBy(msgspec.Struct, frozen=True):
 class Settings(ReadingOptions, frozen=True, kw_only=True):
     """How the files of one host are read: the user's options, and what the host's traces and MPLogs say of its local times.
 
-    `sessions` are as in `ClockHints`. With `made_by` a collector may give Made in place of Parsed.
+    `sessions` are as in `ClockHints`. With `made_by` a collector may give Made in place of Parsed. `one_host`: whatever records say, they
+    are of this host.
     """
 
     zones: tuple[TracedZone, ...] = ()
     sessions: tuple[tuple[int, int], ...] = ()
     made_by: MadeBy | None = None
+    one_host: bool = False
 
 
 class Collector(Protocol):

@@ -1,7 +1,10 @@
 """The EVTX collector: Defender's records from any log; `evtx` and python-evtx are imported when the first chunk is rendered."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from exporter.collectors import Settings
 from exporter.collectors.guard import source_of
@@ -14,6 +17,8 @@ from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.times import unix_microseconds
 
 _MOST_LOST = 5000
+_FORWARDED = re.compile(r"(?:^|[/-])ForwardedEvents\b[^/]*$", re.IGNORECASE)
+"""`ForwardedEvents.evtx`, `Archive-ForwardedEvents-<time>.evtx`."""
 
 
 class EvtxCollector:
@@ -27,12 +32,13 @@ class EvtxCollector:
 
         With `carve` a file without the header of a log is searched for chunks.
         """
-        reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check)
+        forwarded = False if settings.one_host else _holds_forwarded(file)
+        reading = Reading(settings.evtx_engine, all_events=settings.all_events, cross_check=settings.cross_check, forwarded=forwarded)
         parallel = _with_jobs(settings, file)
         maker = settings.made_by.here(source_of(file)) if settings.made_by is not None and not settings.cross_check else None
         with file.open() as stream:
             if not settings.carve:
-                yield from _salvaged(parse(stream, reading, parallel, maker), file)
+                yield from _salvaged(parse(stream, reading, parallel, maker), file, reading)
                 return
             from exporter.formats.evtx_carve import carve
 
@@ -43,8 +49,12 @@ class EvtxCollector:
 
     def key(self, parsed: Parsed, file: EvidenceFile) -> tuple[str, ...]:
         """`evtx`, channel, EventRecordID, SystemTime in microseconds, EventID: the same whichever engine rendered the record."""
-        assert isinstance(parsed.payload, WindowsEvent)
-        return event_key(parsed.payload)
+        return event_key(_event(parsed))
+
+
+def _event(parsed: Parsed) -> WindowsEvent:
+    assert isinstance(parsed.payload, WindowsEvent)
+    return parsed.payload
 
 
 def event_key(event: WindowsEvent) -> tuple[str, ...]:
@@ -53,7 +63,12 @@ def event_key(event: WindowsEvent) -> tuple[str, ...]:
     return ("evtx", event.channel.lower(), str(event.record_id), at, str(event.event_id))
 
 
-def _salvaged(items: Iterable[Item], file: EvidenceFile) -> Iterator[Item]:
+def _holds_forwarded(file: EvidenceFile) -> bool | None:
+    """True for a collector's log by its name; else its records tell."""
+    return True if _FORWARDED.search(file.path) else None
+
+
+def _salvaged(items: Iterable[Item], file: EvidenceFile, reading: Reading) -> Iterator[Item]:
     """The items of a log, those records last that could not be read: once more, with templates of other chunks."""
     lost: list[Rejected] = []
     for item in items:
@@ -65,10 +80,14 @@ def _salvaged(items: Iterable[Item], file: EvidenceFile) -> Iterator[Item]:
 
             try:
                 with file.open() as stream:
-                    yield from list(salvage(log_chunks(stream), lost))
+                    yield from [_of_computer(item) if reading.forwarded else item for item in salvage(log_chunks(stream), lost)]
             except (EvidenceError, OSError):  # it could be read a moment ago: what was lost stays so
                 yield from lost
         yield item
+
+
+def _of_computer(item: Item) -> Item:
+    return msgspec.structs.replace(item, host=_event(item).computer) if isinstance(item, Parsed) else item
 
 
 def _with_jobs(settings: Settings, file: EvidenceFile) -> ReadChunks | None:

@@ -43,6 +43,7 @@ class _Wire(msgspec.Struct, array_like=True):
     raw_hash: str = ""
     integrity: Integrity = UNVERIFIABLE
     number: int | None = None
+    host: str | None = None
 
 
 class _Answer(msgspec.Struct, array_like=True):
@@ -209,7 +210,7 @@ def _unwired(wire: _Wire) -> Item:
         return _decode_made(wire.body)
     if not wire.kind:
         return _decode_rejected(wire.body)
-    return Parsed(_DECODERS[wire.kind].decode(wire.body), wire.offset, wire.raw_hash, wire.integrity, number=wire.number)
+    return Parsed(_DECODERS[wire.kind].decode(wire.body), wire.offset, wire.raw_hash, wire.integrity, number=wire.number, host=wire.host)
 
 
 def _wired(item: Item) -> _Wire:
@@ -218,7 +219,7 @@ def _wired(item: Item) -> _Wire:
         return _Wire("", msgspec.Raw(_encode(item)))
     if isinstance(item, Made):
         return _Wire(_MADE, msgspec.Raw(_encode(item)))
-    return _Wire(item.payload.kind, msgspec.Raw(_encode(item.payload)), item.offset, item.raw_hash, item.integrity, item.number)
+    return _Wire(item.payload.kind, msgspec.Raw(_encode(item.payload)), item.offset, item.raw_hash, item.integrity, item.number, item.host)
 
 
 def serve(pipe: Connection, reading: Reading, mapping: _Mapping | None = None) -> None:

@@ -69,7 +69,8 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
                 kinds[kind] = kinds.get(kind, 0) + 1
                 verdicts[verdict] = verdicts.get(verdict, 0) + 1
                 key = key_of(item, file)
-                yield Record(payload, host, source, name, key, item.raw_hash, item.offset, item.number, integrity, item.incomplete)
+                of = host if item.host is None or item.host.casefold() == host.casefold() else item.host
+                yield Record(payload, of, source, name, key, item.raw_hash, item.offset, item.number, integrity, item.incomplete)
                 if item.incomplete is not None:
                     yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)
             elif isinstance(item, Made):

@@ -48,6 +48,8 @@ _VERIFIED = Integrity(Verdict.VERIFIED, CHECK)
 _UNVERIFIABLE = Integrity(Verdict.UNVERIFIABLE, CHECK)
 _FAILED = Integrity(Verdict.FAILED, CHECK)
 _CORRECTED = Integrity(Verdict.FAILED, f"{CHECK}-one-bit-corrected")
+_FIRST_TOKEN, _ELEMENT = 28, (b"\x01", b"\x41")
+"""Where a record's binary XML begins, behind the token of the fragment, and with what where it is no instance of a template."""
 _PROVIDER, _PROVIDER_GUID = NAMES.index("provider_name"), NAMES.index("provider_guid")
 
 
@@ -56,13 +58,15 @@ class Reading(msgspec.Struct, frozen=True):
 
     `prefilter` spares chunks without a trace of the provider the rendering; it changes nothing but the names under `unparsed`.
     `all_events` makes every record a payload, those of other providers as WindowsEvent. `cross_check` has each record read by both engines
-    and tells where they differ.
+    and tells where they differ. `forwarded` says whether records are of the computers that they name, rather than of the log's: with None
+    those are that have no template, as a collector of events (Windows Event Forwarding) writes them.
     """
 
     engine: str = "evtx"
     prefilter: bool = True
     all_events: bool = False
     cross_check: bool = False
+    forwarded: bool | None = None
 
 
 DEFAULT = Reading()
@@ -313,6 +317,7 @@ class _Reader:
         self._view = memoryview(chunk.data)
         self._second = None if reading.engine == SECOND else SecondEngine(found, self.normalizer)
         self._all_events = reading.all_events
+        self._data, self._forwarded = chunk.data, reading.forwarded
         self._counts = counts
         sound = found.header_sound and found.sound is not False
         self._inside = (_VERIFIED if found.sound else _UNVERIFIABLE) if sound else _FAILED
@@ -325,7 +330,8 @@ class _Reader:
         end = start + record.size
         raw, offset, engine = self._view[start:end], self._chunk.offset + start, None
         integrity = self._inside if end <= self._covered else self._outside
-        maker, digest = self._maker, ""
+        forwarded = self._is_forwarded(start)
+        maker, digest = None if forwarded else self._maker, ""
         known = outline(rendering, record.id, record.written_at) if isinstance(rendering, str) else None
         if known is not None and (foreign := known[0].foreign) is not None and integrity is not _FAILED and not self._all_events:
             self._counts.leave(foreign)
@@ -348,8 +354,14 @@ class _Reader:
             event, digest = typed(values, form, engine, self._chunk.origin), digest or sha256(raw).hexdigest()
             if maker is not None and maker.take(event, known, offset, digest, integrity):
                 return None
-            return Parsed(event, offset, digest, integrity, 1, event.record_id)
+            return Parsed(event, offset, digest, integrity, 1, event.record_id, host=event.computer if forwarded else None)
         return self._other(values, engine, record, raw, integrity)
+
+    def _is_forwarded(self, start: int) -> bool:
+        if self._forwarded is not None:
+            return self._forwarded
+        place = start + _FIRST_TOKEN
+        return self._data[place : place + 1] in _ELEMENT
 
     def _read_again(self, record: Walked, refusal: FormatError) -> tuple[Values, Form]:
         if self._second is None:
@@ -366,7 +378,8 @@ class _Reader:
                 self._counts.leave(origin_of(fields["provider_name"], fields["channel"]))
                 return None
             event = WindowsEvent(**fields)
-        return Parsed(event, self._chunk.offset + record.offset, sha256(raw).hexdigest(), integrity, 1, event.record_id)
+        host = event.computer if self._is_forwarded(record.offset) else None
+        return Parsed(event, self._chunk.offset + record.offset, sha256(raw).hexdigest(), integrity, 1, event.record_id, host=host)
 
     def _rejected(self, record: Walked, raw: memoryview, reason: str) -> Rejected:
         chunk = self._chunk

@@ -43,7 +43,10 @@ class IncidentLine(msgspec.Struct, kw_only=True):
 
 
 class HostReport(msgspec.Struct, kw_only=True):
-    """One host. `unread` are files of Defender that were found and are not read."""
+    """One host. `unread` are files of Defender that were found and are not read.
+
+    One with the basis `forwarded` has no files here: `forwarded` counts its records in logs of other hosts.
+    """
 
     name: str
     name_basis: str
@@ -51,6 +54,7 @@ class HostReport(msgspec.Struct, kw_only=True):
     file_count: dict[str, int] = {}
     incidents: int = 0
     repeated: int = 0
+    forwarded: int = 0
     missing: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
 

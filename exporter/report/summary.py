@@ -1,6 +1,6 @@
 """The summary that a person reads at the end of a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.evidence.images import Image
 from exporter.evidence.unread import Unread
@@ -8,6 +8,7 @@ from exporter.report.run import HostReport, RunReport, SinkReport
 from exporter.text import printable
 
 _SHOWN = 25
+_FORWARDED = "forwarded"
 _COMPARED = {
     "not asked for": "its stored hash was not compared (--verify-image does)",
     "matches": "its stored hash matches",
@@ -32,8 +33,10 @@ def _lines(report: RunReport) -> Iterator[str]:
     if len(report.images) > _SHOWN:
         yield f"… and {len(report.images) - _SHOWN} more image(s)"
     for host in report.hosts:
-        yield ""
-        yield from _host(host)
+        if host.name_basis != _FORWARDED:
+            yield ""
+            yield from _host(host)
+    yield from _senders([host for host in report.hosts if host.forwarded or host.name_basis == _FORWARDED])
     yield ""
     yield from _incidents(report)
     yield ""
@@ -68,6 +71,17 @@ def _host(host: HostReport) -> Iterator[str]:
     yield from unread_lines(host.unread)
     if host.missing:
         yield f"  not there: {', '.join(host.missing)}"
+
+
+def _senders(hosts: Sequence[HostReport]) -> Iterator[str]:
+    """Whose records logs of forwarded events hold."""
+    if hosts:
+        yield ""
+        yield f"Events of {len(hosts)} other computer(s) in logs of forwarded events:"
+    for host in sorted(hosts, key=lambda host: (-host.incidents, host.name))[:_SHOWN]:
+        yield f"  {host.name}: {host.forwarded} record(s), {host.incidents} incident(s)"
+    if len(hosts) > _SHOWN:
+        yield f"  … and {len(hosts) - _SHOWN} more computer(s)"
 
 
 def unread_lines(unread: Iterable[Unread]) -> Iterator[str]:

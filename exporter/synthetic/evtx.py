@@ -30,6 +30,7 @@ from exporter.synthetic.evtx_binxml import (
     Writer,
 )
 from exporter.synthetic.quarantine import build_sid
+from exporter.times import iso
 
 NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
 PROVIDER = "Microsoft-Windows-Windows Defender"
@@ -45,7 +46,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One event. `created_at` is in ticks; GUIDs are without braces; None leaves the attribute out.
 
     `data` becomes the Data elements in its order, without their names where `named` is False, and `binary` the Binary element of classic
-    providers. Levels: 2 error, 3 warning, 4 information.
+    providers. Levels: 2 error, 3 warning, 4 information. `forwarded`: written as by Windows Event Forwarding, all values as texts.
     """
 
     event_id: int
@@ -67,6 +68,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     process_id: int = 2056
     thread_id: int = 2312
     user_sid: str | None = "S-1-5-18"
+    forwarded: bool = False
 
 
 def write_evtx(target: Path | BinaryIO, events: Iterable[Event]) -> int:
@@ -89,16 +91,47 @@ def build_evtx(events: Iterable[Event]) -> bytes:
 
 
 def _event(writer: Writer, event: Event) -> None:
+    writer.fragment()
+    if event.forwarded:
+        writer.element(_forwarded(event))
+        writer.end()
+        return
     values = [(STRING, _text(value) + b"\0\0") for value in event.data.values()]
     if event.binary:
         values.append((_BINARY, event.binary))
-    writer.fragment()
     try:
         template = _data_template(tuple(event.data), event.named, bool(event.binary))
         writer.nested(template, values, _system_values(event), _system_template(event.computer))
     except (struct.error, ValueError, OverflowError) as error:
         raise ValueError(f"record {event.record_id}: {error}") from None
     writer.end()
+
+
+def _forwarded(event: Event) -> Element:
+    """The whole event as a collector has it: without templates, which it gets as text (measured on a public log)."""
+
+    def simple(name: str, value: object) -> Element:
+        return Element(name, (), (str(value),))
+
+    guid = None if event.provider_guid is None else f"{{{event.provider_guid.lower()}}}"
+    activity = None if event.activity_id is None else f"{{{event.activity_id}}}"
+    system = (
+        Element("Provider", _said(Name=event.provider, Guid=guid)),
+        *(simple("EventID", event.event_id), simple("Version", event.version), simple("Level", event.level)),
+        *(simple("Task", event.task), simple("Opcode", event.opcode), simple("Keywords", f"0x{event.keywords:x}")),
+        Element("TimeCreated", _said(SystemTime=iso(event.created_at))),
+        simple("EventRecordID", event.record_id),
+        Element("Correlation", _said(ActivityID=activity)),
+        Element("Execution", _said(ProcessID=str(event.process_id), ThreadID=str(event.thread_id))),
+        *(simple("Channel", event.channel), simple("Computer", event.computer)),
+        Element("Security", _said(UserID=event.user_sid)),
+    )
+    data = (Element("Data", _said(Name=name if event.named else None), (value,) if value else ()) for name, value in event.data.items())
+    return Element("Event", (("xmlns", NAMESPACE),), (Element("System", (), system), Element("EventData", (), tuple(data))))
+
+
+def _said(**attributes: str | None) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in attributes.items() if value is not None)
 
 
 def _system_values(event: Event) -> list[Value]:

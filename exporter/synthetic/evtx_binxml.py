@@ -2,7 +2,8 @@
 
 A name or a template definition stands in full where a chunk first needs it; later uses point to that offset (from the start of the chunk).
 
-    token 01/41  open element      u16 slot it depends on or FFFF, u32 size of the rest, u32 name; 41: u32 size of attributes, attributes
+    token 01/41  open element      u16 slot it depends on or FFFF (only in templates), u32 size of the rest, u32 name; 41: u32 size of
+                                   attributes, attributes
     token 06/46  attribute         u32 name, then its value; 46: another one follows
     token 02 03 04                 end of the opening tag; the same, empty; end of element
     token 05     text              u8 type 01, u16 characters, UTF-16LE
@@ -97,6 +98,7 @@ class Writer:
         self.out = bytearray()
         self.base = base
         self.known = known
+        self._in_template = False
 
     def instance(self, template: Template, values: Iterable[Value]) -> None:
         """One template instance, its definition first where the chunk has none."""
@@ -121,6 +123,10 @@ class Writer:
         position = start - sum(len(data) for _, data in before) - 4
         struct.pack_into("<H", self.out, position, size)
 
+    def element(self, root: Element) -> None:
+        """An element that belongs to no template, as a collector of events writes them; it has no slots."""
+        self._element(root)
+
     def fragment(self) -> None:
         self.out += _FRAGMENT
 
@@ -138,7 +144,9 @@ class Writer:
         self.known.templates[template.guid] = self.known.template_heads[bucket] = offset
         start = len(self.out)
         self.fragment()
+        self._in_template = True
         self._element(template.root)
+        self._in_template = False
         self.end()
         self._patch(start - 4)
 
@@ -151,7 +159,8 @@ class Writer:
             self.out += data
 
     def _element(self, element: Element) -> None:
-        self.out += struct.pack("<BHI", 0x41 if element.attributes else 0x01, element.depends_on, 0)
+        self.out.append(0x41 if element.attributes else 0x01)
+        self.out += struct.pack("<HI", element.depends_on, 0) if self._in_template else bytes(4)
         start = len(self.out)
         self._name(element.name)
         if element.attributes:

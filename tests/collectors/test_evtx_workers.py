@@ -27,7 +27,11 @@ def with_two(data: bytes, reading: Reading = DEFAULT) -> list[Item]:
 
 def damaged() -> bytes:
     """Ten chunks with zeros, wrong magics, broken records, other providers' records, and a cut."""
-    mixed = [*events(300), *(event for event in events(420, provider="Other", provider_guid=None, channel="App") if event.record_id > 300)]
+    mixed = [
+        *events(100),
+        *(event for event in events(300, forwarded=True) if event.record_id > 100),
+        *(event for event in events(420, provider="Other", provider_guid=None, channel="App") if event.record_id > 300),
+    ]
     data = bytearray(build_evtx(mixed))
     data[HEADER + 2 * CHUNK : HEADER + 3 * CHUNK] = bytes(CHUNK)
     data[HEADER + 3 * CHUNK : HEADER + 3 * CHUNK + 600] = bytes(600)

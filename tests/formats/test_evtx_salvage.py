@@ -94,3 +94,11 @@ def test_any_damage_to_other_templates_changes_nothing_verified(sound: bytes, pl
         for item in found
         if isinstance(item, Parsed) and item.integrity.verdict == "verified"
     )
+
+
+def test_what_comes_back_of_a_collector_s_log_is_of_its_computer(torn: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {item.host for item in items(torn) if isinstance(item, Parsed)} == {None}
+    monkeypatch.setattr(File, "path", "C/Windows/System32/winevt/Logs/ForwardedEvents.evtx")
+    found = [item for item in items(torn) if isinstance(item, Parsed)]
+    assert any(item.integrity.check == CHECK for item in found)
+    assert all(item.host == item.payload.computer for item in found)

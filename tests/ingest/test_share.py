@@ -9,7 +9,7 @@ import pytest
 
 from exporter.errors import ConfigurationError, EvidenceError, SinkUnavailable
 from exporter.evidence import folder as folder_module
-from tests.collectors.test_local_times import trace
+from tests.collectors.test_host_settings import trace
 from tests.evidence.trees import appearance
 from tests.formats.mplog_texts import EVENT, HEADER, SCAN, encoded
 from tests.ingest.share import LINE_END, Share, Told, delivered, evidence_ids, ids, ingester, night

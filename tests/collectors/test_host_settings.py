@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from exporter.collectors import Settings
-from exporter.collectors.local_times import with_zones
+from exporter.collectors.host_settings import with_zones
 from exporter.errors import EvidenceError, SourceGone
 from exporter.formats.time_zone import TimeZone
 from exporter.synthetic.etl import build_etl

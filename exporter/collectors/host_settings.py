@@ -1,4 +1,4 @@
-"""What a host's traces and MPLogs say about its local times, asked before its logs are read."""
+"""How the files of one host are read: what its traces and MPLogs say about its local times is asked before its logs are read."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,6 +9,7 @@ import msgspec
 from exporter.collectors import Settings
 from exporter.errors import EvidenceError, FormatError, SourceGone
 from exporter.evidence import EvidenceFile
+from exporter.evidence.hosts import Host
 from exporter.formats.time_zone import TracedZone
 
 CLOCKS = frozenset(("etw", "mplog"))
@@ -22,8 +23,15 @@ _HEAD_BYTES = 1 << 16
 _OURS = "mpwpp"
 
 
+def of_host(settings: Settings, host: Host) -> Settings:
+    """The settings for the files of one host. Raises SourceGone."""
+    if host.name_basis == "option":
+        settings = msgspec.structs.replace(settings, one_host=True)
+    return with_zones(settings, (*host.files, *host.earlier_clocks))
+
+
 def with_zones(settings: Settings, files: Iterable[tuple[str, EvidenceFile]]) -> Settings:
-    """The settings for one host, of its files and the names of their collectors.
+    """The settings with what files say of local times, each with the name of its collector.
 
     Reads the heads of at most 64 traces, Defender's own first, and of none where no log has local times; and at most 64 MPLogs, where a log
     has local times that tells of no sessions. Raises SourceGone.
