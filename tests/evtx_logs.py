@@ -7,7 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.formats.evtx import Reading, parse
+from exporter.formats.evtx import parse
+from exporter.formats.evtx_reading import Reading
 from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.synthetic.evtx import Event, build_evtx
 

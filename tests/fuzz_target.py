@@ -15,9 +15,10 @@ from exporter.errors import EvidenceError
 from exporter.evidence.cab_members import Cabinet, CabMember, FolderData
 from exporter.evidence.streams import Limits
 from exporter.formats.etl import parse_etl
-from exporter.formats.evtx import Reading, parse
+from exporter.formats.evtx import parse
 from exporter.formats.evtx_carve import carve
 from exporter.formats.evtx_chunks import CHUNK, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, FIRST_RECORD
+from exporter.formats.evtx_reading import Reading
 from exporter.formats.mpcmdrun import parse_mpcmdrun
 from exporter.formats.mpdetection import parse_mpdetection
 from exporter.formats.mplog import parse_mplog

@@ -11,8 +11,9 @@ from exporter.collectors.guard import source_of
 from exporter.errors import EvidenceError
 from exporter.evidence import EvidenceFile
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.evtx import ReadChunks, Reading, log_chunks, parse
+from exporter.formats.evtx import ReadChunks, log_chunks, parse
 from exporter.formats.evtx_chunks import FILE_MAGIC
+from exporter.formats.evtx_reading import Reading
 from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.times import unix_microseconds
 

@@ -17,7 +17,8 @@ import msgspec
 
 from exporter.collectors import MadeBy
 from exporter.formats.defender_events import WindowsEvent
-from exporter.formats.evtx import Chunk, Counts, ReadChunks, Reading, parse_chunk, read_in_order
+from exporter.formats.evtx import ReadChunks, parse_chunk, read_in_order
+from exporter.formats.evtx_reading import Chunk, Counts, Reading
 from exporter.records import UNVERIFIABLE, Integrity, Item, Made, Maker, Parsed, Rejected, Source, Tally
 
 WORTH_BYTES = 32 << 20

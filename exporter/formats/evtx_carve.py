@@ -7,9 +7,10 @@ a record at byte 512. It has 64 KiB, or less where the next one begins within it
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from exporter.formats.evtx import DEFAULT, Chunk, Counts, Reading, parse_chunk
+from exporter.formats.evtx import parse_chunk
 from exporter.formats.evtx_chunks import CHUNK, CHUNK_MAGIC, FIRST_RECORD, RECORD_MAGIC, walk
 from exporter.formats.evtx_computer import newest_computer
+from exporter.formats.evtx_reading import DEFAULT, Chunk, Counts, Reading
 from exporter.records import Item, Tally
 from exporter.times import usable
 

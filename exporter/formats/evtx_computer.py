@@ -3,7 +3,7 @@
 from typing import BinaryIO
 
 from exporter.errors import FormatError
-from exporter.formats.evtx import ZEROS, paired, read_bytes, read_chunks
+from exporter.formats.evtx import ZEROS, read_bytes, read_chunks
 from exporter.formats.evtx_chunks import (
     CHUNK,
     FILE_HEADER,
@@ -16,6 +16,7 @@ from exporter.formats.evtx_chunks import (
     walk,
 )
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_pairs import paired
 
 _NEWEST = 4
 

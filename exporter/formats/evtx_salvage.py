@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.errors import FormatError
 from exporter.formats.defender_typing import typed
-from exporter.formats.evtx import Chunk
 from exporter.formats.evtx_chunks import CHUNK, FILE_HEADER, FIRST_RECORD, engine_file, walk
 from exporter.formats.evtx_form import NAMES, PROVIDER, PROVIDER_GUID
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_reading import Chunk
 from exporter.formats.evtx_second import SECOND
 from exporter.records import Integrity, Parsed, Rejected, Verdict
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.errors import FormatError
 from exporter.formats.evtx_chunks import Walk, Walked, engine_file
-from exporter.formats.evtx_engine import ENGINES
-from exporter.formats.evtx_form import Form, Values
+from exporter.formats.evtx_engine import ENGINES, Rendering
+from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID, Form, Values
 from exporter.formats.evtx_normalize import Normalizer
+from exporter.formats.evtx_pairs import paired
 
 if TYPE_CHECKING:
     from exporter.formats.evtx_python import Records
@@ -69,3 +70,25 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(values: dict[str, Any], name: str) -> str:
     return repr(values[name])[:_SHOWN] if name in values else "nothing"
+
+
+def fields_by_offset(found: Walk, engine: str) -> Iterator[tuple[int, Fields]]:
+    """Of each record where it is and what an engine makes of it."""
+    normalizer = Normalizer()
+    for record, rendering in paired(found, engine):
+        yield record.offset, fields_or_error(record, rendering, normalizer)
+
+
+def fields_or_error(record: Walked, rendering: Rendering, normalizer: Normalizer) -> Fields:
+    """A record's fields, or why there are none."""
+    try:
+        if isinstance(rendering, FormatError):
+            raise rendering
+        return normalizer.fields(rendering, record.id, record.written_at)
+    except FormatError as error:
+        return error
+
+
+def is_defender(fields: Fields) -> bool:
+    """True for those of Defender's provider."""
+    return not isinstance(fields, FormatError) and (fields["provider_name"] == PROVIDER or fields["provider_guid"] == PROVIDER_GUID)

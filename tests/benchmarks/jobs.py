@@ -29,7 +29,8 @@ _WHEEL_TREE = """import pathlib, sys, evtx
 for path in pathlib.Path(sys.argv[1]).glob("*.evtx"):
     sum("Windows Defender" in record["data"] for record in evtx.PyEvtxParser(str(path)).records_json())"""
 _NO_FILTER = """import pathlib, sys
-from exporter.formats.evtx import Reading, parse
+from exporter.formats.evtx import parse
+from exporter.formats.evtx_reading import Reading
 for path in pathlib.Path(sys.argv[1]).parent.glob(sys.argv[2]):
     with path.open("rb") as stream:
         for item in parse(stream, Reading(prefilter=False)): pass"""

@@ -58,7 +58,7 @@ def test_an_unusable_time_leaves_its_place_in_the_key_empty() -> None:
 
 def test_the_engine_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
-    monkeypatch.setattr("exporter.formats.evtx.render", lambda log, engine: used.append(engine) or iter(()))
+    monkeypatch.setattr("exporter.formats.evtx_pairs.render", lambda log, engine: used.append(engine) or iter(()))
     for engine in ENGINES:
         read(bytes(log_of(1)), engine)
     assert used == list(ENGINES)

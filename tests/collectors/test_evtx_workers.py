@@ -10,7 +10,8 @@ import pytest
 
 from exporter.collectors import evtx_workers
 from exporter.collectors.evtx_workers import answer_to, read_parallel, with_jobs
-from exporter.formats.evtx import DEFAULT, Chunk, Counts, Reading, parse, read_in_order
+from exporter.formats.evtx import parse, read_in_order
+from exporter.formats.evtx_reading import DEFAULT, Chunk, Counts, Reading
 from exporter.records import Item, Parsed, Rejected, Tally
 from exporter.synthetic.evtx import build_evtx
 from tests.evtx_logs import CHUNK, HEADER, chunks_of, events, log_of, record_offsets, seal

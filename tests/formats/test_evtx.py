@@ -14,9 +14,10 @@ import pytest
 from evtx import PyEvtxParser
 
 from exporter.formats import evtx_python
-from exporter.formats.evtx import OTHER_PROVIDERS, parse
+from exporter.formats.evtx import parse
 from exporter.formats.evtx_computer import computer_name
 from exporter.formats.evtx_engine import ENGINES, render
+from exporter.formats.evtx_reading import OTHER_PROVIDERS
 from exporter.records import Parsed, Verdict
 from exporter.synthetic.evtx import build_evtx
 from tests.evtx_logs import CHUNK, HEADER, SAMPLES, chunks_of, events, log_of, read, record_offsets, seal
@@ -212,7 +213,7 @@ class TestProviders:
         assert log.tally.unparsed == {"Other (App)": 2}
 
     def test_chunks_without_a_trace_of_the_provider_are_not_rendered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("exporter.formats.evtx.render", None)
+        monkeypatch.setattr("exporter.formats.evtx_pairs.render", None)
         log = read(log_of(100, provider="Other", provider_guid=None, channel="App"))
         assert log.tally.unparsed == {OTHER_PROVIDERS: 100}
 
@@ -245,7 +246,7 @@ class TestEngines:
         return (pair for pair in render(log, engine) if pair[0] not in (2, 5))
 
     def test_records_that_the_second_engine_leaves_out_are_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        monkeypatch.setattr("exporter.formats.evtx_pairs.render", self.lazy)
         log = read(log_of(5), "python-evtx")
         assert log.record_ids == [1, 3, 4]
         assert [(item.number, item.reason) for item in log.rejected] == [
@@ -254,7 +255,7 @@ class TestEngines:
 
     def test_records_that_the_first_engine_refuses_are_read_by_the_second(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wanted = read(log_of(5))
-        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        monkeypatch.setattr("exporter.formats.evtx_pairs.render", self.lazy)
         log = read(log_of(5))
         assert [item.payload.engine for item in log.parsed] == [None, "python-evtx", None, None, "python-evtx"]
         as_before = [msgspec.structs.replace(item, payload=msgspec.structs.replace(item.payload, engine=None)) for item in log.parsed]
@@ -288,7 +289,7 @@ class TestEngines:
         monkeypatch.setattr(evtx_python.Records, "render", lambda *place: rendered.append(place[1]) or original(*place))
         read(log_of(5))
         assert rendered == []
-        monkeypatch.setattr("exporter.formats.evtx.render", self.lazy)
+        monkeypatch.setattr("exporter.formats.evtx_pairs.render", self.lazy)
         read(log_of(5))
         assert rendered == [offset - HEADER for offset in (record_offsets(log_of(5))[1], record_offsets(log_of(5))[4])]
 

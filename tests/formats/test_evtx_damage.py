@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.formats.evtx import PROVIDER_GUID
 from exporter.formats.evtx_chunks import FIRST_RECORD, engine_file, walk
+from exporter.formats.evtx_form import PROVIDER_GUID
 from exporter.formats.evtx_repair import corrected, wrong_bit
 from exporter.records import Verdict
 from tests import flips

@@ -8,10 +8,10 @@ import pytest
 
 from exporter.formats.defender_events import ConfigurationChange, Detection
 from exporter.formats.defender_fields import POSITIONS
-from exporter.formats.evtx import OTHER_PROVIDERS
 from exporter.formats.evtx_chunks import walk
 from exporter.formats.evtx_engine import ENGINES
 from exporter.formats.evtx_filter import may_hold_defender
+from exporter.formats.evtx_reading import OTHER_PROVIDERS
 from exporter.formats.side_events import IpsecPolicy, ServiceEvent
 from exporter.synthetic.evtx import Event, build_evtx
 from tests.defender_events import DATA, event, side_events
@@ -94,7 +94,7 @@ def test_ordinary_logs_have_no_side_event_and_no_chunk_that_looks_like_one(share
 def test_records_left_by_what_is_known_of_their_texts_are_counted_as_those_read_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     log = build_evtx([*side_events(), *others(40)])
     quick = read(log)
-    monkeypatch.setattr("exporter.formats.evtx.outline", lambda *_: None)
+    monkeypatch.setattr("exporter.formats.evtx_records.outline", lambda *_: None)
     slow = read(log)
     assert quick == slow
     assert quick.tally.unparsed["Microsoft-Windows-Ntfs (System)"] == 40
