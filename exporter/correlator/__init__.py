@@ -5,35 +5,36 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from exporter.correlator.assembly import Assembly, Content
-from exporter.correlator.facts import Threat
-from exporter.correlator.groups import Group, Names, exact
-from exporter.correlator.held import FAR, Held
+from exporter.correlator.groups import Groups, Names, exact
+from exporter.correlator.held import Held
+from exporter.correlator.incidents import Incidents
 from exporter.correlator.joins import join_containers, join_entries, join_loose
-from exporter.correlator.keys import RANK, Anchor, Keys, keys, times
+from exporter.correlator.keys import RANK, Keys, keys, times
 from exporter.correlator.places import Places
 from exporter.correlator.spool import MEMORY_BYTES, Spool
-from exporter.correlator.telling import Telling
+from exporter.correlator.store import Store
+from exporter.correlator.telling import Tellings
 from exporter.formats.resource_data import QuarantineContainer
 from exporter.records import Record, event_id
-
-_ANY: Threat = (None, frozenset())
 
 
 class Correlator:
     """Joins records of each host, never those of different ones; two runs with the same records, in any order, give the same incidents.
 
     A record that no join can touch comes straight back; the others are held until their hosts are complete, encoded, in memory up to
-    `memory_bytes` and beyond it in a temporary file in `spool_dir`.
+    `memory_bytes` and beyond it in a temporary file in `spool_dir`. So do incidents wait for the last of the records.
     """
 
     def __init__(self, case: str, spool_dir: Path | None = None, memory_bytes: int = MEMORY_BYTES) -> None:
         self._case = case
         self._spool = Spool(spool_dir, memory_bytes)
+        self._store = Store(spool_dir)
         self._hosts: dict[str, _Joining] = {}
         self._owners = array("I")
         """Of each held record, which host's it is."""
@@ -46,7 +47,7 @@ class Correlator:
         self._spool.add(record)
         joining = self._hosts.get(record.host)
         if joining is None:
-            self._hosts[record.host] = joining = _Joining(self._case, record.host, len(self._hosts))
+            self._hosts[record.host] = joining = _Joining(self._case, record.host, len(self._hosts), self._store)
         self._owners.append(joining.number)
         joining.hold(record, found)
         return ()
@@ -59,36 +60,33 @@ class Correlator:
         for owner, record in zip(self._owners, self._spool.records(), strict=True):
             yield hosts[owner].placed(record)
         for joining in hosts:
-            yield from joining.incidents()
+            yield from joining.incidents.records()
+        self.close()
 
     def close(self) -> None:
         """Drop what is held, for a run that ends early."""
         self._spool.close()
+        self._store.close()
 
 
 class _Joining:
-    """The records of one host. What stays in memory is `Held`, and what the records of each exact id tell of their incident."""
+    """The records of one host. What stays in memory is `Held`, and what the records tell of incidents that are told a part."""
 
-    def __init__(self, case: str, host: str, number: int) -> None:
+    def __init__(self, case: str, host: str, number: int, store: Store) -> None:
         self.number = number
         self._case = case
         self._host = host
         self._held = Held()
-        self._tellings: dict[Anchor, Telling] = {}
+        self._store = store
         self._contents: dict[str, Content] = {}
-        self._assemblies: list[Assembly] = []
+        self.incidents = Incidents(store, self._contents)
         self._given = 0
         self._places: Places
 
     def hold(self, record: Record, found: Keys) -> None:
         """Note what is needed of a record that is spooled."""
         payload = record.payload
-        order = self._held.add(found, times(payload), RANK[type(payload)], event_id(self._case, record))
-        if found.anchor is not None:
-            telling = self._tellings.get(found.anchor)
-            if telling is None:
-                self._tellings[found.anchor] = telling = Telling()
-            telling.add(record, order, _ANY)
+        self._held.add(found, times(payload), RANK[type(payload)], event_id(self._case, record))
         if isinstance(payload, QuarantineContainer):
             self._note_content(payload)
 
@@ -98,13 +96,10 @@ class _Joining:
         self._contents[payload.resource_id.upper()] = max(found, known, key=lambda content: (content.verified, content.sha256 or ""))
 
     def join(self) -> None:
-        """Make the incidents, now that every record is known."""
-        entries = frozenset(one.anchor[1] for one in self._held.said if one.anchor is not None and one.anchor[0] == "quarantine")
-        self._places = Places(self._held, self._tellings)
-        for group in self._groups():
-            self._assemblies.append(Assembly(self._case, self._host, group, self._held, entries))
-            for members in group.members:
-                self._places.add(self._assemblies[-1], members)
+        """Find out which records belong together, now that every one is known."""
+        self._held.complete()
+        make = partial(Assembly, self._case, self._host, self._held, frozenset(self._held.entries))
+        self._places = Places(self._held, Tellings(self._store), self._groups(), make, self.incidents.add)
 
     def placed(self, record: Record) -> Record:
         """The next of the host's records, in the order they were held, with its correlation."""
@@ -112,18 +107,11 @@ class _Joining:
         self._given += 1
         return record if correlation is None else msgspec.structs.replace(record, correlation=correlation)
 
-    def incidents(self) -> Iterator[Record]:
-        """In time order; after the last record was placed, as each tells of its incidents."""
-        for assembly in sorted(self._assemblies, key=lambda one: (FAR if one.first_at is None else one.first_at, one.key)):
-            yield assembly.finish(self._contents)
-
-    def _groups(self) -> Iterator[Group]:
-        """The groups, each forgotten here once it was given."""
-        names = Names(self._held.said)
+    def _groups(self) -> Groups:
+        names = Names(self._held.threats)
         groups, loose = exact(self._held, names)
-        orphans = {anchor: groups.pop(anchor) for anchor in list(groups) if anchor[0] == "resource"}
+        orphans = {anchor: groups.pop(anchor) for anchor in [anchor for anchor in groups if anchor[0] == "resource"]}
         join_entries(groups)
         join_loose(groups, self._held, loose, names)
         join_containers(groups, orphans)
-        while groups:
-            yield groups.popitem()[1]
+        return groups

@@ -48,14 +48,14 @@ class _Member(NamedTuple):
 
 
 class Assembly:
-    """One incident in the making: its identity is known from the group, its content comes with `told`."""
+    """One incident in the making: its identity is known from the group, its content comes with what its records tell."""
 
     __slots__ = (
         *("_anchor", "_count", "_entries", "_hash", "_host", "_kinds", "_last_at", "_listed", "_quarantines", "_ranks", "_resource_ids"),
-        *("_tiers", "first_at", "id", "key", "threat", "threat_id", "told"),
+        *("_tiers", "first_at", "id", "key", "threat", "threat_id"),
     )
 
-    def __init__(self, case: str, host: str, group: Group, held: Held, entries: frozenset[str]) -> None:
+    def __init__(self, case: str, host: str, held: Held, entries: frozenset[str], group: Group) -> None:
         self._anchor = group.anchor
         self._quarantines = frozenset(group.quarantines)
         self._entries = entries
@@ -76,12 +76,11 @@ class Assembly:
         self.key = ("incident", str(self.threat_id or ""), _digest(identities, 8))
         self._hash = _digest(identities, 20)
         self.id = event_id(case, self.record(Source("", ""), Integrity(Verdict.UNVERIFIABLE, "members"), Payload()))
-        self.told = Telling()
 
-    def finish(self, contents: Mapping[str, Content]) -> Record:
-        """The incident; `contents` are all containers of the host by resource id."""
-        assert self.told.source is not None
-        return self.record(self.told.source, Integrity(self.told.verdict, "members"), self._incident(contents))
+    def finish(self, contents: Mapping[str, Content], told: Telling) -> Record:
+        """The incident; `contents` are all containers of the host by resource id, `told` is what all its records tell."""
+        assert told.source is not None
+        return self.record(told.source, Integrity(told.verdict, "members"), self._incident(contents, told))
 
     def record(self, source: Source, integrity: Integrity, payload: Payload) -> Record:
         """The incident as a record."""
@@ -95,15 +94,15 @@ class Assembly:
             integrity=integrity,
         )
 
-    def _incident(self, contents: Mapping[str, Content]) -> Incident:
-        best = self.told.facts()
+    def _incident(self, contents: Mapping[str, Content], telling: Telling) -> Incident:
+        best = telling.facts()
         found = [contents[value] for value in self._resource_ids if value in contents]
         if found:
             content = min(found, key=lambda item: (item.sha1 != best.get("sha1"), item.sha1 or "", item.sha256 or ""))
             best |= {name: value for name in ("md5", "sha1", "sha256") if (value := getattr(content, name)) is not None}
-        states = self.told.states()
+        states = telling.states()
         told = story(states)
-        listed = self.told.resources()
+        listed = telling.resources()
         anchor = self._anchor
         best.setdefault("detected_at", min((state.at for state in states if state.name == DETECTED and state.at < FAR), default=None))
         paths = tuple(dict.fromkeys(resource.value for resource in listed if resource.schema in _FILES))
@@ -174,7 +173,7 @@ def _kinds(ranks: bytes) -> frozenset[str]:
 
 def _said(group: Group, held: Held) -> list[Keys]:
     """What the members say, each thing once."""
-    return [held.said[number] for number in {held.numbers[position] for some in group.members for position in some.positions}]
+    return [held.said(number) for number in {held.numbers[position] for some in group.members for position in some.positions}]
 
 
 def _ordered(group: Group, held: Held) -> list[_Member]:

@@ -4,15 +4,15 @@ A Detection ID is an incident of its own: two of them never merge. A quarantine 
 several entries, go to one of them: the nearest in time, then the smallest id. So the outcome does not depend on the order of records.
 """
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from exporter.correlator.held import FAR, Held
 from exporter.correlator.keys import BROADEST, TWINS, Anchor, Keys, Threat
 
 _Item = TypeVar("_Item")
+_LATEST = 256
 
 
 class Members(NamedTuple):
@@ -104,10 +104,10 @@ def joined(known: Collection[_Item], more: Collection[_Item]) -> Collection[_Ite
 class Names:
     """Which threat id a name stands for, learned from every record that says both."""
 
-    def __init__(self, said: Iterable[Keys]) -> None:
+    def __init__(self, said: Iterable[Sequence[Threat]]) -> None:
         self._ids: dict[str, set[int]] = {}
-        for keys in said:
-            for threat_id, name in keys.threats:
+        for threats in said:
+            for threat_id, name in threats:
                 if threat_id is not None and name is not None:
                     self._ids.setdefault(name, set()).add(threat_id)
 
@@ -135,29 +135,94 @@ def distance(times: Iterable[int], others: Sequence[int]) -> int:
     return nearest
 
 
-def exact(held: Held, names: Names) -> tuple[dict[Anchor, Group], Sequence[int]]:
+class Groups(MutableMapping[Anchor, Group]):
+    """By anchor. A group that only the records of its own id have made is made of these whenever it is asked for: most are asked for once,
+    and there are many. One that is to change is to be asked for by `changing`.
+    """
+
+    def __init__(self, held: Held, names: "Names") -> None:
+        self._held = held
+        self._names = names
+        self._changed: dict[Anchor, Group | None] = {}
+        """None for those that are gone."""
+        self._latest: dict[Anchor, Group | None] = {}
+
+    def __getitem__(self, anchor: Anchor) -> Group:
+        group = self._changed[anchor] if anchor in self._changed else self._found(anchor)
+        if group is None:
+            raise KeyError(anchor)
+        return group
+
+    def _found(self, anchor: Anchor) -> Group | None:
+        if anchor not in self._latest:
+            if len(self._latest) >= _LATEST:
+                self._latest.clear()
+            self._latest[anchor] = self._made(anchor)
+        return self._latest[anchor]
+
+    def _made(self, anchor: Anchor) -> Group | None:
+        numbers = self._held.numbers_of(anchor)
+        return self._of_numbers(anchor, numbers) if numbers else None
+
+    def _of_numbers(self, anchor: Anchor, numbers: Sequence[int]) -> Group:
+        group = Group(anchor, self._held, self._held.positions(numbers))
+        group.members.append(Members(group.heard[0], 1, ":".join(anchor)))
+        for number in numbers:
+            group.learn(self._held.said(number), self._names)
+        return group
+
+    def changing(self, anchor: Anchor) -> Group:
+        """A group that is kept from now on; one without members where there was none."""
+        group = self._changed.get(anchor) or self._changed.setdefault(anchor, self._made(anchor) or Group(anchor, self._held))
+        assert group is not None
+        return group
+
+    def __setitem__(self, anchor: Anchor, group: Group) -> None:
+        self._changed[anchor] = group
+
+    def __delitem__(self, anchor: Anchor) -> None:
+        self._changed[anchor] = None
+
+    def __iter__(self) -> Iterator[Anchor]:
+        yield from (anchor for anchor in self._held.anchors() if anchor not in self._changed)
+        yield from [anchor for anchor, group in self._changed.items() if group is not None]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def changed(self) -> list[Group]:
+        """Those that are kept."""
+        return [group for group in self._changed.values() if group is not None]
+
+    def given(self) -> Iterator[Group]:
+        """The same, each forgotten here once it was given."""
+        while self._changed:
+            if (group := self._changed.popitem()[1]) is not None:
+                yield group
+
+    def of(self, position: int) -> Group:
+        """The group of a record of one that has not changed."""
+        return self._of_numbers(self._held.anchor(position), self._held.numbers_beside(self._held.numbers[position]))
+
+
+def exact(held: Held, names: Names) -> tuple[Groups, Sequence[int]]:
     """Tier 1: the groups by their anchors, and the positions of the records that have none."""
-    positions: dict[Anchor | None, array[int]] = {None: array("I")}
-    takers = [positions.setdefault(keys.anchor, array("I")).append for keys in held.said]
-    for position, number in enumerate(held.numbers):
-        takers[number](position)
-    loose = positions.pop(None)
-    groups = {anchor: Group(anchor, held, own) for anchor, own in positions.items() if anchor is not None}
-    for anchor, group in groups.items():
-        group.members.append(Members(positions[anchor], 1, ":".join(anchor)))
-    for keys in held.said:
-        if keys.anchor is not None:
-            groups[keys.anchor].learn(keys, names)
-    claims = _named(held.said, "detection", "quarantine")
-    namings = _named(held.said, "quarantine", "resource")
+    groups = Groups(held, names)
+    naming = [held.said(number) for number in held.naming]
+    claims = _named(naming, "detection", "quarantine")
+    namings = _named(naming, "quarantine", "resource")
     for quarantine, detections in claims.items():
         for detection in detections:
-            groups[detection].quarantines = joined(groups[detection].quarantines, quarantine[1:])
+            group = groups.changing(detection)
+            group.quarantines = joined(group.quarantines, quarantine[1:])
     for anchor in {owner for owners in namings.values() for owner in owners}:
-        groups.setdefault(anchor, Group(anchor, held))
+        groups.changing(anchor)
     _settle(groups, namings)
     _settle(groups, claims)
-    return {anchor: group for anchor, group in groups.items() if group.members}, loose
+    for group in groups.changed():
+        if not group.members:
+            del groups[group.anchor]
+    return groups, held.positions(held.numbers_of(None))
 
 
 def _named(said: Iterable[Keys], owner: str, owned: str) -> dict[Anchor, set[Anchor]]:
@@ -175,11 +240,11 @@ def _named(said: Iterable[Keys], owner: str, owned: str) -> dict[Anchor, set[Anc
     return found
 
 
-def _settle(groups: dict[Anchor, Group], owners: Mapping[Anchor, set[Anchor]]) -> None:
+def _settle(groups: Groups, owners: Mapping[Anchor, set[Anchor]]) -> None:
     """Each owned group into the nearest of its owners; all are chosen before the first one moves."""
     chosen = {owned: _nearest(groups, groups[owned], owners[owned]) for owned in owners if owned in groups and owners[owned]}
     for owned in sorted(chosen):
-        groups[chosen[owned]].absorb(groups.pop(owned), 1, ":".join(owned))
+        groups.changing(chosen[owned]).absorb(groups.pop(owned), 1, ":".join(owned))
 
 
 def _nearest(groups: Mapping[Anchor, Group], owned: Group, owners: Iterable[Anchor]) -> Anchor:

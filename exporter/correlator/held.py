@@ -1,53 +1,150 @@
-"""What is kept in memory of held records: in columns some 60 bytes of each, and once whatever several of them say."""
+"""What is kept in memory of held records: in columns some 60 bytes of each, and once, packed, whatever several of them say."""
 
+import typing
 from array import array
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from struct import Struct
 
-from exporter.correlator.keys import Keys
+from exporter.correlator.encoding import pack, unpack
+from exporter.correlator.keys import Anchor, Keys, Threat
 
 FAR = 1 << 63
 """Further than any two times."""
 _ORDER = Struct(">BQ20s")
+_LENGTH = 4
+"""Bytes before a packed anchor."""
+_FIELDS: typing.Any = tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])]  # type: ignore[misc]
+_UNPACKED = 512
 
 
 class Held:
-    """Positions are those in the order of `add`, which is that of the spool.
+    """Positions are those in the order of `add`, which is that of the spool; `numbers` gives for each of them which of the things said it
+    says. What was said is to be asked for after `complete` only.
 
     A record's order is 29 bytes: the rank of its payload's class, the first of its times (else FAR), its identity. Members are believed in
     this order, and listed in the order of what follows the rank.
     """
 
     def __init__(self) -> None:
-        self.said: list[Keys] = []
         self.numbers = array("I")
-        """For each position, which of `said` the record says."""
-        self._known: dict[Keys, int] = {}
+        self.threats: set[tuple[Threat, ...]] = set()
+        """All that is said of threats."""
+        self.naming: list[int] = []
+        """Which of the things said name ids besides their anchor."""
+        self.entries: set[str] = set()
+        """The quarantine ids that are an anchor."""
+        self._said: list[bytes] = []
+        self._known: dict[bytes, int] = {}
         self._orders = bytearray()
         self._times = array("q")
         self._ends = array("L", (0,))
+        self._unpacked: dict[int, Keys] = {}
+        self._by_anchor = array("I")
+        self._ranks = array("I")
+        self._by_number = array("I")
+        self._starts = array("I")
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def add(self, keys: Keys, times: Sequence[int], rank: int, identity: str) -> bytes:
-        """Take a record; its order is returned. `identity` is that of its document, in hex digits."""
-        number = self._known.setdefault(keys, len(self.said))
-        if number == len(self.said):
-            self.said.append(keys)
+    def add(self, keys: Keys, times: Sequence[int], rank: int, identity: str) -> None:
+        """Take a record. `identity` is that of its document, in hex digits."""
+        said = _packed(keys)
+        number = self._known.setdefault(said, len(self._said))
+        if number == len(self._said):
+            self._said.append(said)
+            self._note(keys, number)
         self.numbers.append(number)
         self._times.extend(times)
         self._ends.append(len(self._times))
-        order = _ORDER.pack(rank, min(times) if times else FAR, bytes.fromhex(identity))
-        self._orders += order
-        return order
+        self._orders += _ORDER.pack(rank, min(times) if times else FAR, bytes.fromhex(identity))
+
+    def _note(self, keys: Keys, number: int) -> None:
+        self.threats.add(keys.threats)
+        if keys.quarantines or keys.resources:
+            self.naming.append(number)
+        if keys.anchor is not None and keys.anchor[0] == "quarantine":
+            self.entries.add(keys.anchor[1])
+
+    def complete(self) -> None:
+        """No record follows."""
+        self._known.clear()
+        self._by_anchor = array("I", sorted(range(len(self._said)), key=self._said.__getitem__))
+        self._ranks = array("I", bytes(len(self._by_anchor) * self._by_anchor.itemsize))
+        for place, number in enumerate(self._by_anchor):
+            self._ranks[number] = place
+        self._by_number = array("I", sorted(range(len(self.numbers)), key=self.numbers.__getitem__))
+        counts = [0] * (len(self._said) + 1)
+        for number in self.numbers:
+            counts[number + 1] += 1
+        self._starts = array("I", accumulate(counts))
+
+    def anchors(self) -> Iterator[Anchor]:
+        """All of them, in the order in which they came."""
+        last, heads = b"", []
+        for place, number in enumerate(self._by_anchor):
+            head = _head(self._said[number])
+            if head != last and len(head) > _LENGTH:
+                heads.append(place)
+            last = head
+        for place in sorted(heads, key=self._by_anchor.__getitem__):
+            yield _anchor(self._said[self._by_anchor[place]]) or ("", "")
+
+    def numbers_of(self, anchor: Anchor | None) -> list[int]:
+        """Which of the things said have this anchor, in their order."""
+        head = _packed_anchor(anchor)
+        return self._run(bisect_left(self._by_anchor, head, key=self._said.__getitem__), head)
+
+    def numbers_beside(self, number: int) -> list[int]:
+        """Which of the things said have the anchor of this one, in their order."""
+        head, place = _head(self._said[number]), self._ranks[number]
+        while place and self._said[self._by_anchor[place - 1]].startswith(head):
+            place -= 1
+        return self._run(place, head)
+
+    def _run(self, place: int, head: bytes) -> list[int]:
+        found = []
+        while place < len(self._by_anchor) and self._said[self._by_anchor[place]].startswith(head):
+            found.append(self._by_anchor[place])
+            place += 1
+        return found if len(found) < 2 else sorted(found)
+
+    def positions(self, numbers: Sequence[int]) -> Sequence[int]:
+        """The records that say these things, in their order."""
+        found = array("I")
+        for number in numbers:
+            found += self._by_number[self._starts[number] : self._starts[number + 1]]
+        return found if len(numbers) < 2 else array("I", sorted(found))
+
+    def said(self, number: int) -> Keys:
+        """One of the things said."""
+        found = self._unpacked.get(number)
+        if found is None:
+            if len(self._unpacked) >= _UNPACKED:
+                self._unpacked.clear()
+            self._unpacked[number] = found = _unpacked(self._said[number])
+        return found
 
     def keys(self, position: int) -> Keys:
         """What a record says."""
-        return self.said[self.numbers[position]]
+        return self.said(self.numbers[position])
+
+    def head(self, position: int) -> bytes:
+        """What stands for the anchor of a record, empty for one without."""
+        said = self._said[self.numbers[position]]
+        size = int.from_bytes(said[:_LENGTH], "big")
+        return said[_LENGTH : _LENGTH + size]
+
+    def anchor(self, position: int) -> Anchor:
+        """The anchor of a record that has one."""
+        found = _anchor(self._said[self.numbers[position]])
+        assert found is not None
+        return found
 
     def order(self, position: int) -> bytes:
-        """As `add` returned it."""
+        """Its order."""
         return bytes(self._orders[position * _ORDER.size : (position + 1) * _ORDER.size])
 
     def parts(self, position: int) -> tuple[int, int, bytes]:
@@ -62,3 +159,27 @@ class Held:
     def identity(self, position: int) -> bytes:
         """20 bytes."""
         return self.parts(position)[2]
+
+
+def _packed(keys: Keys) -> bytes:
+    """The anchor, which all that have it begin with, and the rest."""
+    rest = keys.quarantines, keys.resources, keys.sha1s, keys.signatures, keys.threats, keys.paths, keys.breadth, keys.threat_id
+    return _packed_anchor(keys.anchor) + pack(rest)
+
+
+def _unpacked(said: bytes) -> Keys:
+    return Keys(_anchor(said), *unpack(said[len(_head(said)) :], _FIELDS))
+
+
+def _packed_anchor(anchor: Anchor | None) -> bytes:
+    text = b"" if anchor is None else "\0".join(anchor).encode("utf-8", "surrogatepass")
+    return len(text).to_bytes(_LENGTH, "big") + text
+
+
+def _head(said: bytes) -> bytes:
+    return said[: _LENGTH + int.from_bytes(said[:_LENGTH], "big")]
+
+
+def _anchor(said: bytes) -> Anchor | None:
+    kind, _, value = _head(said)[_LENGTH:].decode("utf-8", "surrogatepass").partition("\0")
+    return (kind, value) if kind else None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
-from exporter.correlator.groups import Group, Members, Names, joined
+from exporter.correlator.groups import Group, Groups, Members, Names, joined
 from exporter.correlator.held import Held
 from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor
 from exporter.correlator.paths import is_place
@@ -93,8 +93,8 @@ class Index:
 class Finder:
     """The groups as the weak joins see them; of their keys only those that some probe asks for, as groups have many more."""
 
-    def __init__(self, groups: Iterable[Group], probes: Iterable[Group]) -> None:
-        self._groups = {group.anchor: group for group in groups}
+    def __init__(self, groups: Mapping[Anchor, Group], probes: Iterable[Group], wanted: Callable[[Group], bool] = lambda _: True) -> None:
+        self._groups = groups
         self._twins = Index(EVENT_WINDOW)
         self._rungs = [(rung, Index(rung.window)) for rung in RUNGS]
         asked: tuple[set[_Key], ...] = tuple(set() for _ in range(len(RUNGS) + 1))
@@ -102,8 +102,9 @@ class Finder:
             asked[-1].update((twin, name) for twin, name, _ in probe.twins)
             for rung, keys in zip(RUNGS, asked, strict=False):
                 keys.update(rung.keys(probe))
-        for group in self._groups.values():
-            self._add(group, asked)
+        for group in groups.values() if any(asked) else ():
+            if wanted(group):
+                self._add(group, asked)
         for index in (self._twins, *(index for _, index in self._rungs)):
             index.sort()
 
@@ -153,19 +154,19 @@ def _elsewhere(one: Group, other: Group) -> bool:
     return any(map(is_place, one.paths)) and any(map(is_place, other.paths))
 
 
-def join_entries(groups: dict[Anchor, Group]) -> None:
+def join_entries(groups: Groups) -> None:
     """Lone quarantine groups into detections without one, nearest pairs first: a detection takes one entry at most."""
-    lone = [group for anchor, group in groups.items() if anchor[0] == "quarantine"]
-    finder = Finder((group for anchor, group in groups.items() if anchor[0] == "detection" and not group.quarantines), lone)
+    lone = [groups[anchor] for anchor in groups if anchor[0] == "quarantine"]
+    finder = Finder(groups, lone, lambda group: group.anchor[0] == "detection" and not group.quarantines)
     found = [(candidate, group.anchor) for group in lone if (candidate := finder.weak(group)) is not None]
     for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):
-        target = groups[candidate.anchor]
+        target = groups.changing(candidate.anchor)
         if not target.quarantines:
             target.quarantines = joined(target.quarantines, anchor[1:])
             target.absorb(groups.pop(anchor), candidate.tier, candidate.key)
 
 
-def join_loose(groups: dict[Anchor, Group], held: Held, loose: Iterable[int], names: Names) -> None:
+def join_loose(groups: Groups, held: Held, loose: Iterable[int], names: Names) -> None:
     """Records without exact id into groups, and what finds none into groups of its own.
 
     Records of one detection come first and blocks of many threats last, so that a block never makes one incident of two: it finds
@@ -195,19 +196,17 @@ class _Singles:
         return group
 
 
-def _round(
-    groups: dict[Anchor, Group], waiting: Sequence[int], singles: _Singles, find: Callable[[Finder, Group], Candidate | None]
-) -> list[int]:
+def _round(groups: Groups, waiting: Sequence[int], singles: _Singles, find: Callable[[Finder, Group], Candidate | None]) -> list[int]:
     """Every record into the group found for it; all are found before the first one moves. Returns those without."""
-    finder = Finder(groups.values(), (singles[position] for position in waiting))
+    finder = Finder(groups, (singles[position] for position in waiting))
     found = [(position, find(finder, singles[position])) for position in waiting]
     further = [(position, list(_further(finder, singles[position], candidate))) for position, candidate in found if candidate is not None]
     for position, candidate in found:
         if candidate is not None:
-            groups[candidate.anchor].attach(Members((position,), candidate.tier, candidate.key), singles[position])
+            groups.changing(candidate.anchor).attach(Members((position,), candidate.tier, candidate.key), singles[position])
     for position, others in further:
         for candidate in others:
-            groups[candidate.anchor].attach(Members((position,), candidate.tier, candidate.key, further=True), singles[position])
+            groups.changing(candidate.anchor).attach(Members((position,), candidate.tier, candidate.key, further=True), singles[position])
     return [position for position, candidate in found if candidate is None]
 
 
@@ -254,15 +253,15 @@ def _merge(positions: Sequence[int], singles: _Singles) -> Group:
     return group
 
 
-def join_containers(groups: dict[Anchor, Group], orphans: Mapping[Anchor, Group]) -> None:
+def join_containers(groups: Groups, orphans: Mapping[Anchor, Group]) -> None:
     """Containers without entry into the only incident that has their hash; the others become incidents of their own."""
     owners: dict[str, set[Anchor]] = {}
-    for anchor, group in groups.items():
+    for anchor, group in groups.items() if orphans else ():
         for sha1 in group.sha1s:
             owners.setdefault(sha1, set()).add(anchor)
     for anchor, orphan in orphans.items():
         found = {owner for sha1 in orphan.sha1s for owner in owners.get(sha1, ())}
         if len(found) == 1:
-            groups[found.pop()].absorb(orphan, 2, f"sha1:{min(orphan.sha1s)}")
+            groups.changing(found.pop()).absorb(orphan, 2, f"sha1:{min(orphan.sha1s)}")
         else:
             groups[anchor] = orphan

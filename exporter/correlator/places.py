@@ -1,45 +1,97 @@
-"""Which incidents each held record belongs to, and what it tells them."""
+"""Which incidents each held record belongs to, what it tells them, and when each of them was told all."""
 
-from array import array
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
 
 from exporter.correlator.assembly import Assembly
-from exporter.correlator.groups import Members
+from exporter.correlator.groups import Group, Groups, Members
 from exporter.correlator.held import Held
-from exporter.correlator.keys import Anchor
-from exporter.correlator.telling import Telling
+from exporter.correlator.telling import ANY, Telling, Tellings
 from exporter.records import Correlation, Record
+
+_OPEN = 256
+_SMALL = 8
+"""Records of an incident that may be put together once more."""
+
+
+class _Place(NamedTuple):
+    """An incident, what its records of one exact id are told of it, and the position of the last of all its records."""
+
+    assembly: Assembly
+    correlation: Correlation
+    last: int
 
 
 class Places:
     """Records of one exact id have a place together; the others, which may belong to several incidents, each its own.
 
-    A telling goes from `tellings` to its incident.
+    An incident that only records of its own id make is put together when the first of them comes out, and ready for `done` with the last:
+    most are of few records that follow each other. So a few of them are in memory at a time.
     """
 
-    def __init__(self, held: Held, tellings: MutableMapping[Anchor, Telling]) -> None:
+    def __init__(
+        self, held: Held, tellings: Tellings, groups: Groups, make: Callable[[Group], Assembly], done: Callable[[Assembly, Telling], None]
+    ) -> None:
         self._held = held
         self._tellings = tellings
-        self._correlations: list[Correlation | None] = [None]
-        self._numbers = array("I", bytes(array("I").itemsize * len(held)))
-        self._loose: dict[int, list[tuple[Assembly, Members]]] = {}
+        self._groups = groups
+        self._make = make
+        self._done = done
+        self._kept: dict[bytes, _Place] = {}
+        self._open: dict[bytes, _Place] = {}
+        self._loose: dict[int, list[tuple[_Place, Members]]] = {}
+        for group in groups.given():
+            self._keep(group)
 
-    def add(self, assembly: Assembly, members: Members) -> None:
-        """Place some members of an incident; what records of an exact id tell is told at once."""
-        anchor = self._held.keys(members.positions[0]).anchor
-        if anchor is None:
-            self._loose.setdefault(members.positions[0], []).append((assembly, members))
-            return
-        assembly.told.merge(self._tellings.pop(anchor))
-        self._correlations.append(Correlation(assembly.id, members.tier, members.key))
-        for position in members.positions:
-            self._numbers[position] = len(self._correlations) - 1
+    def _keep(self, group: Group) -> None:
+        assembly = self._make(group)
+        last = max(some.positions[-1] for some in group.members)
+        for members in group.members:
+            place = _Place(assembly, Correlation(assembly.id, members.tier, members.key), last)
+            head = self._held.head(members.positions[0])
+            if head:
+                self._kept[head] = place
+            else:
+                self._loose.setdefault(members.positions[0], []).append((place, members))
 
     def correlation(self, position: int, record: Record) -> Correlation | None:
-        """That of a record; one without exact id tells its incidents what it knows."""
+        """That of the next record, which tells its incidents what it knows. Raises SinkUnavailable when the disk is full."""
+        head = self._held.head(position)
+        if not head:
+            return self._of_loose(position, record)
+        place = self._open.get(head) or self._kept.get(head) or self._opened(head, position)
+        self._tellings.add(place.assembly.id, record, self._held.order(position), ANY)
+        if position == place.last:
+            self._finish([place])
+            self._open.pop(head, None)
+            self._kept.pop(head, None)
+        return place.correlation
+
+    def _of_loose(self, position: int, record: Record) -> Correlation | None:
         if position not in self._loose:
-            return self._correlations[self._numbers[position]]
-        (assembly, members), *others = sorted(self._loose[position], key=lambda place: (place[1].further, place[0].id))
-        for one in (assembly, *(other for other, _ in others)):
-            one.told.add(record, self._held.order(position), one.threat)
-        return Correlation(assembly.id, members.tier, members.key, tuple(other.id for other, _ in others))
+            return None
+        found = sorted(self._loose.pop(position), key=lambda found: (found[1].further, found[0].assembly.id))
+        for place, _ in found:
+            self._tellings.add(place.assembly.id, record, self._held.order(position), place.assembly.threat)
+        self._finish(place for place, _ in found if place.last == position)
+        first, *others = (place for place, _ in found)
+        return msgspec.structs.replace(first.correlation, others=tuple(other.assembly.id for other in others))
+
+    def _opened(self, head: bytes, position: int) -> _Place:
+        group = self._groups.of(position)
+        positions, tier, key, _ = group.members[0]
+        assembly = self._make(group)
+        place = _Place(assembly, Correlation(assembly.id, tier, key), positions[-1])
+        if len(positions) > _SMALL:
+            self._kept[head] = place
+            return place
+        if len(self._open) >= _OPEN:
+            self._open.clear()
+        self._open[head] = place
+        return place
+
+    def _finish(self, places: Iterable[_Place]) -> None:
+        for place in places:
+            self._done(place.assembly, self._tellings.take(place.assembly.id))

@@ -1,10 +1,13 @@
 """What members tell of an incident: every choice is by belief, time and identity, never by what came first."""
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 
+from exporter.correlator.encoding import pack, unpack
 from exporter.correlator.facts import Threat, facts, resources, told
 from exporter.correlator.incident import MOST_PATHS
+from exporter.correlator.store import Store
 from exporter.correlator.story import NAMES, State, state, states
 from exporter.formats.resources import Resource
 from exporter.records import Record, Source, Verdict
@@ -13,8 +16,11 @@ _VERDICTS = (Verdict.VERIFIED, Verdict.UNVERIFIABLE, Verdict.FAILED)
 _WORSE = {verdict: place for place, verdict in enumerate(_VERDICTS)}
 _CODES = {name: code for code, name in enumerate(NAMES)}
 _STATE = Struct("<QBB")
-_KEYS: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-"""Names with what of them is said, one object for all incidents: there are few."""
+_KEYS: dict[tuple[Any, ...], int] = {}
+"""Names with what of them is said, numbered: there are few."""
+_Packed = tuple[int, bytes, int, list[tuple[int, bytes, tuple[Any, ...]]], list[tuple[list[tuple[str, str]], bytes]], bytes]
+ANY: Threat = (None, frozenset())
+_LIVE = 256
 _RANK = 1
 """Bytes of an order before what follows the rank."""
 
@@ -59,6 +65,25 @@ class Telling:
             self._take_resources(found, order)
         self._states += other._states
 
+    def packed(self, sources: dict[Source, int]) -> bytes:
+        """All of it; `sources` gets the numbers of sources."""
+        assert self.source is not None
+        source = sources.setdefault(self.source, len(sources))
+        facts = [(_KEYS.setdefault(key, len(_KEYS)), order, said) for key, (order, said) in self._facts.items()]
+        found = [([(one.schema, one.value) for one in some], order) for some, order in self._resources.items()]
+        return pack((source, self._first, self._verdict, facts, found, bytes(self._states)))
+
+    @classmethod
+    def unpacked(cls, data: bytes, sources: Sequence[Source]) -> "Telling":
+        """What `packed` gave."""
+        made, keys = cls(), list(_KEYS)
+        source, made._first, made._verdict, facts, found, states = unpack(data, _Packed)
+        made.source = sources[source]
+        made._facts = {keys[key]: (order, said) for key, order, said in facts}
+        made._resources = {tuple([Resource(*one) for one in some]): order for some, order in found}
+        made._states = bytearray(states)
+        return made
+
     def _take_source(self, source: Source, first: bytes) -> None:
         mine = self.source
         if mine is None or first < self._first or (first == self._first and _place(source) < _place(mine)):
@@ -67,7 +92,7 @@ class Telling:
     def _take_fact(self, key: tuple[Any, ...], order: bytes, said: tuple[Any, ...]) -> None:
         known = self._facts.get(key)
         if known is None or order < known[0]:
-            self._facts[_KEYS.setdefault(key, key)] = order, said
+            self._facts[key] = order, said
 
     def _take_resources(self, found: tuple[Resource, ...], order: bytes) -> None:
         known = self._resources.get(found)
@@ -100,6 +125,41 @@ class Telling:
     def states(self) -> list[State]:
         """All of them, in time order."""
         return sorted({state(at, NAMES[code], teller) for at, code, teller in _STATE.iter_unpack(self._states)})
+
+
+class Tellings:
+    """What records tell of their incidents: of those that were told last as objects, of all others packed in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._live: dict[str, Telling] = {}
+        self._sources: dict[Source, int] = {}
+        self._places: dict[str, list[int]] = {}
+
+    def add(self, incident: str, record: Record, order: bytes, threat: Threat) -> None:
+        """Take what a record tells of an incident. Raises SinkUnavailable when the disk is full."""
+        telling = self._live.get(incident)
+        if telling is None:
+            if len(self._live) >= _LIVE:
+                self._pack()
+            telling = self._live[incident] = Telling()
+        telling.add(record, order, threat)
+
+    def _pack(self) -> None:
+        for incident, telling in self._live.items():
+            self._places.setdefault(incident, []).append(self._store.add(telling.packed(self._sources)))
+        self._live.clear()
+
+    def take(self, incident: str) -> Telling:
+        """All that was told of an incident."""
+        last = self._live.pop(incident, None) or Telling()
+        if incident not in self._places:
+            return last
+        sources, found = list(self._sources), Telling()
+        for place in self._places.pop(incident):
+            found.merge(Telling.unpacked(self._store.get(place), sources))
+        found.merge(last)
+        return found
 
 
 def _place(source: Source) -> tuple[str, str]:

@@ -11,7 +11,7 @@ DETECTIONS = 700
 BULK = {f"Field {number}": "some value of an event " * 3 for number in range(42)}
 
 
-def test_a_held_record_costs_less_than_one_kilobyte_and_two_while_joining(tmp_path: Path) -> None:
+def test_a_held_record_costs_less_than_300_bytes_and_1600_while_weak_joins_are_made(tmp_path: Path) -> None:
     correlator = Correlator("case", tmp_path, memory_bytes=100_000)
     tracemalloc.start()
     try:
@@ -31,5 +31,25 @@ def test_a_held_record_costs_less_than_one_kilobyte_and_two_while_joining(tmp_pa
     finally:
         tracemalloc.stop()
     assert count == 4 * DETECTIONS
-    assert offered / (3 * DETECTIONS) < 900
-    assert finished / (3 * DETECTIONS) < 2000
+    assert offered / (3 * DETECTIONS) < 300
+    assert finished / (3 * DETECTIONS) < 1600
+
+
+def test_a_detection_that_is_its_own_incident_costs_less_than_half_a_kilobyte(tmp_path: Path) -> None:
+    def peaks(count: int) -> tuple[int, int]:
+        correlator = Correlator("case", tmp_path, memory_bytes=100_000)
+        tracemalloc.start()
+        try:
+            for number in range(count):
+                path = f"C:\\Users\\analyst\\Downloads\\{number}.exe"
+                correlator.offer(record(detected(60 * number, number, path=path, detected_at=at(60 * number))))
+            offered = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            assert sum(1 for _ in correlator.finish()) == 2 * count
+            return offered, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peaks(1000), peaks(2000)
+    assert many[0] - few[0] < 400 * 1000
+    assert many[1] - few[1] < 500 * 1000
