@@ -29,7 +29,8 @@ from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 _MOST = 512
 _LONGEST = 8192
-_NOTED = 1 << 14
+_NOTED = 1 << 13
+_SEEN = 3
 _Known: TypeAlias = tuple[Callable[..., bytes], tuple[bytes, ...] | None, tuple[Repeat, ...], str, str, str]
 """What writes the document, what it is given, what makes each target's lines, what stands before the number in the identity, the event id,
 and the kind's name."""
@@ -66,7 +67,7 @@ class EventMaker:
     """A `Maker` for the events of one log.
 
     A log repeats itself: what is written around an event's own number, time and thread is kept for the next that says the same. Of lines
-    that is learned when an event is seen for the second time: half as much again as to make them.
+    that is learned when an event is seen for the third time: it costs as much as to make them, and what comes twice seldom comes again.
     """
 
     def __init__(self, mapper: Mapper, order: Order, source: Source) -> None:
@@ -77,7 +78,7 @@ class EventMaker:
         self._now, self._probe = _Now(order.host, source), _Now(order.host, source)
         self._logs: dict[object, tuple[bytes, ...] | None] = {}
         self._known: dict[tuple[object, str], _Known | None] = {}
-        self._noted: set[int] = set()
+        self._noted: dict[int, int] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -160,10 +161,17 @@ class EventMaker:
         common, _, data = said
         if len(data) > _LONGEST or (common, data) in self._known:
             return False
-        if self._line_makers and not (self._now.kind.rows.copied and self._is_noted(hash((common, data)))):
-            return False
+        now = self._now
+        if self._line_makers:
+            noted = hash((common, data))
+            seen = self._noted.get(noted, 1)
+            if seen < _SEEN or not now.kind.rows.copied:
+                if len(self._noted) >= _NOTED:
+                    self._noted.clear()
+                self._noted[noted] = seen + 1
+                return False
         if self._has_documents:
-            now, unusable = self._now, dict[str, str]()
+            unusable = dict[str, str]()
             around = now.kind.compiled.around
             if around is None:
                 return False
@@ -172,14 +180,6 @@ class EventMaker:
                 now.around = None
                 return False
         return True
-
-    def _is_noted(self, noted: int) -> bool:
-        if noted in self._noted:
-            return True
-        if len(self._noted) >= _NOTED:
-            self._noted.clear()
-        self._noted.add(noted)
-        return False
 
     def _learn(self, common: object, data: str, key: tuple[str, ...]) -> None:
         """Keep what is written around what is the event's own, or that it is not to be told apart."""

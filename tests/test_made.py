@@ -117,11 +117,11 @@ def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pyte
     assert b"integrity_failed" in found[0][0]["ecs"] if damaged else found[0][0]["ecs"].count(b"\n") >= 700
 
 
-def test_what_was_seen_twice_is_known_again_but_for_longer_numbers_and_other_origins() -> None:
+def test_what_was_seen_three_times_is_known_again_but_for_longer_numbers_and_other_origins() -> None:
     one, item = maker("timesketch:a.jsonl"), parsed()
     said = ("common", (None, 1, 2), "data")
     again = partial(one.again, said, written_at=NOW, offset=9, raw_hash=item.raw_hash, integrity=item.integrity)
-    for _ in range(2):
+    for _ in range(3):
         assert not again(number=1, origin=None)
         assert one.take(item.payload, said, item.offset, item.raw_hash, item.integrity)
     assert not again(number=NUMBERS_END, origin=None)

@@ -14,10 +14,11 @@ empty cell stays. The apostrophe touches only cells that already look like a for
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -71,15 +72,17 @@ class _Form(NamedTuple):
     """What rows of one `Common` with the same names of own attributes have in common.
 
     `pieces` are texts between which there is room for time, username, short message, message, inode, the full time and the values of
-    `names`. `username` and `inode` are None where each row has its own, and so is `place`, a part of the sort key.
+    own attributes, which `values` gives as texts. `username` and `inode` are None where each row has its own, and so is `place`, a part of
+    the sort key. `suspect` is True where a cell, `divided` where what follows a semicolon may look like a formula.
     """
 
-    pieces: tuple[str, ...]
+    pieces: list[str]
     username: str | None
     inode: str | None
     place: bytes | None
-    names: tuple[str, ...]
+    values: Callable[[Mapping[str, Any]], Sequence[str]]
     suspect: bool
+    divided: bool
 
 
 class L2tcsvSink:
@@ -149,23 +152,25 @@ class L2tcsvSink:
         form = self._forms.get((common, *own)) or self._learn(row)
         minutes, rest = divmod(ticks - UNIX_EPOCH, _MINUTE)
         minute, zone, odd = self._clock(minutes)
-        short = _short(row.plaso_short_message) or "-"
-        message = _unbroken(row.plaso_message) or "-"
+        short, message = row.plaso_short_message or "-", row.plaso_message or "-"
         username = form.username or own["username"] or "-"
         inode = form.inode or str(own["inode"]) or "-"
-        values = [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in form.names]
+        values = form.values(own)
         varying = "".join((username, short, message, inode, *values))
-        if "\0" in varying or "\n" in varying or "\r" in varying:  # the row holds its cells even so
-            username, short, message, inode = map(clean, (username, short, message, inode))
+        if "\n" in varying or "\r" in varying or "\0" in varying:  # the row holds its cells even so
+            username, inode = clean(username), clean(inode)
+            short, message = (clean(_unbroken(text)) or "-" for text in (short, message))
             values = [_dashed(clean(value)) for value in values]
-        pieces = [*form.pieces]
+        short = _short(short)
+        pieces = form.pieces.copy()
         when = f"{minute}{_SECONDS[rest // TICKS_PER_SECOND]}\0{zone}"
         pieces[1::2] = (when, username, short, message, inode, iso(ticks, 7), *values)
         suspect = odd or form.suspect or short[0] in _SUSPECT or message[0] in _SUSPECT
         if form.place is None or form.username is None:
-            suspect = suspect or username[0] in _SUSPECT or inode[0] in _SUSPECT
+            suspect = suspect or _is_suspect(username) or _is_suspect(inode)
+        line = self._line("".join(pieces), suspect, form.divided or ";" in varying)
         ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
-        return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), self._line("".join(pieces), suspect=suspect)
+        return ticks.to_bytes(8, "big") + (form.place or _place(common.display_name, inode)), line
 
     def own_parts(self, own: Own) -> OwnParts:
         """See `exporter.sinks.repeated.RowEncoder`."""
@@ -177,7 +182,7 @@ class L2tcsvSink:
         ticks = ticks if self._safe else ticks - ticks % TICKS_PER_SECOND
         return ticks.to_bytes(8, "big"), b"", (when, str(own.record_id), own.text)
 
-    def _line(self, text: str, *, suspect: bool) -> bytes:
+    def _line(self, text: str, suspect: bool, divided: bool) -> bytes:
         try:
             line = text.encode()
         except UnicodeEncodeError:  # a lone surrogate: never, if the mapping cleans
@@ -187,7 +192,7 @@ class L2tcsvSink:
         if suspect:
             line = line.replace(b'\0"', b"\0'")
             line = _CELL_START.sub(b"\0'", line) if self._safe else line
-        if self._safe:
+        if self._safe and divided:
             line = _AFTER_SEMICOLON.sub(b";'", line)
         return line.translate(_SAFE if self._safe else _PSORT) + b"\n"
 
@@ -214,13 +219,23 @@ def _form(row: Row) -> _Form:
         texts[-1] += f"; {name}: " if name in own else _dashed(f"; {name}: {shared[name]}")
         texts += [""] if name in own else []
     return _Form(
-        pieces=tuple(piece for text in texts for piece in (text, ""))[:-1],
+        pieces=[piece for text in texts for piece in (text, "")][:-1],
         username=username,
         inode=inode,
         place=None if inode is None else _place(common.display_name, inode),
-        names=tuple(name for name in names if name in own),
+        values=_values(tuple(name for name in names if name in own), common.own),
         suspect=any(map(_is_suspect, (username or "-", inode or "-", *chain.from_iterable(cells)))),
+        divided=_AFTER_SEMICOLON.search("".join(texts).encode("utf-8", "surrogatepass")) is not None,
     )
+
+
+def _values(names: tuple[str, ...], types: Mapping[str, type]) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+    """A function that gives the values of these attributes as texts."""
+    found = {types.get(name) for name in names}
+    if len(names) > 1 and found <= {str, int}:
+        get = itemgetter(*names)
+        return get if found == {str} else lambda own: [*map(str, get(own))]
+    return lambda own: [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in names]
 
 
 def _place(name: str, inode: str) -> bytes:
@@ -240,7 +255,6 @@ def _unbroken(message: str) -> str:
 
 
 def _short(message: str) -> str:
-    message = _unbroken(message)
     return message if len(message) <= 80 else f"{message[:77]}..."
 
 

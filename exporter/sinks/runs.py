@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -34,6 +35,7 @@ _OBJECT_BYTES = 160
 _FILE_BUFFER = 1 << 12
 _Pair: TypeAlias = tuple[bytes, bytes]
 """A key and its line."""
+_line_of = itemgetter(1)
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -66,10 +68,9 @@ class SortedRuns:
     def add_all(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Take a few lines with their keys."""
         self._pairs += pairs
-        size = sum([len(line) for _, line in pairs])
         self.count += len(pairs)
-        self.size += size
-        self._used += size + sum([len(key) for key, _ in pairs]) + len(pairs) * _OBJECT_BYTES
+        self.size += sum(map(len, map(_line_of, pairs)))
+        self._used += sum(map(len, chain.from_iterable(pairs))) + len(pairs) * _OBJECT_BYTES
         if self._used > self._memory_bytes:
             self._spill()
 

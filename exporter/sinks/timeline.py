@@ -48,7 +48,7 @@ class Timeline:
         made = cast(Sequence[Lines], outputs)
         lines = list(chain.from_iterable(made))
         self.runs.add_all(lines)
-        empty = sum(not one for one in made)
+        empty = made.count([])
         if empty:
             yield Result(position, "", Outcome.SKIPPED, "no usable time", 0, records=empty)
         yield Result(position, "", Outcome.WRITTEN, "", len(lines), records=len(outputs) - empty)

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.errors import ConfigurationError
 from exporter.records import Row
 from exporter.sinks.l2tcsv import HEADER, L2tcsvSink
 from exporter.sinks.targets import SinkSettings, parse_target
+from exporter.text import clean
 from tests.sinks.fakes import PATH, TICKS, FakeMapped, row
 
 NAMES = HEADER.decode().strip().split(",")
@@ -106,6 +109,11 @@ def test_extra_leaves_out_what_plaso_reserves_and_what_the_message_says(tmp_path
     assert cells["extra"] == "datetime: 2022-12-02T08:00:26.0770946Z; 50%: 2; Alpha: ['é'  1]; z_last: 1"
 
 
+def test_lists_read_as_plaso_shows_them_and_hold_no_lone_surrogates(tmp_path: Path):
+    [cells] = write(tmp_path, [row(attributes={"path": ["a\ud800", "b"], "tool": "x"})])
+    assert cells["extra"].endswith("; path: ['a\ufffd'  'b']; tool: x")
+
+
 HOSTILE = ["=1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", ",=1", "\x01@x", "\x85=1", "\u2028=1", "＝1", "＋1", "－1", "＠1"]
 
 
@@ -154,6 +162,50 @@ def test_the_psort_dialect_leaves_controls_and_formulas_as_psort_does(tmp_path: 
 def test_nul_and_lone_surrogates_do_not_make_cells(tmp_path: Path):
     [cells] = write(tmp_path, [row(hostname="a\0b\ud800", display_name="\0")])
     assert (cells["host"], cells["filename"]) == ("a\u2400b\ufffd", "\u2400")
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ['"', "=", "+", "-", "@", "＝", ";", ",", " ", "\t", "\0", "\r", "\n", "\x85", "\u2028", "\x7f", "\ud800", "a", "é", "x" * 79]
+    )
+).map("".join)
+
+
+def cell(text: str, *, safe: bool) -> str:
+    """What a cell says of a text, by the rules one after the other."""
+    text = clean(text) or "-"
+    text = re.sub("[\x80-\x9f\u2028\u2029]", " ", text) if safe else text
+    text = f"'{text[1:]}" if text.startswith('"') else text
+    if safe and text != "-" and re.match("[\1-\x20,\x7f]*[-=+@＋－＝＠]", text):
+        text = f"'{text}"
+    text = re.sub(";(?=[-=+@＋－＝＠])", ";'", text) if safe else text
+    return re.sub("[\1-\x1f\x7f,]" if safe else "[\r\n,]", " ", text)
+
+
+@pytest.mark.parametrize("safe", [True, False])
+@given(texts=st.lists(TEXTS, min_size=9, max_size=9))
+def test_any_texts_become_the_cells_that_the_rules_say(safe: bool, texts: list[str]):
+    host, user, message, display, source, notes, path, size, shared = texts
+    fields = {"hostname": host, "display_name": display, "source_short": source, "tags": (notes,), "shared": {"channel": clean(shared)}}
+    own = {"path": path, "size": 7, "tool": size}
+    made = row(**fields, username=user, plaso_message=message, plaso_short_message=message, own=own)
+    line = L2tcsvSink(parse_target(f"l2tcsv:-?dialect={'safe' if safe else 'psort'}"), SinkSettings()).encode(made)[1].decode()
+    found = dict(zip(NAMES, line.removesuffix("\n").split(","), strict=True))
+    unbroken = message.replace("\r", "").replace("\n", "")
+    short = unbroken if len(unbroken) <= 80 else f"{unbroken[:77]}..."
+    values = [clean(text).replace("\n", "-").replace("\r", "") for text in (shared, path, size)]
+    extra = "datetime: 2022-12-02T08:00:26.0770946Z; channel: {}; path: {}; size: 7; tool: {}".format(*values)
+    expected = {
+        "host": host,
+        "user": user,
+        "short": short,
+        "desc": unbroken,
+        "filename": display,
+        "source": source,
+        "notes": notes,
+        "extra": extra,
+    }
+    assert {name: found[name] for name in expected} == {name: cell(text, safe=safe) for name, text in expected.items()}
 
 
 def test_date_and_time_can_be_those_of_a_zone(tmp_path: Path):
