@@ -20,14 +20,15 @@ from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Kind, Mapper, tags_of
 from exporter.mapping.references import Moment, Run
-from exporter.records import UNVERIFIABLE, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity
+from exporter.records import UNVERIFIABLE, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity, of_host
 from exporter.sinks.parts import maker
 from exporter.sinks.repeated import NUMBERS_END, PROBE, LineMaker, Repeat
 from exporter.sinks.targets import SinkTarget
 from exporter.times import UNIX_EPOCH, USABLE_END, iso, unix_microseconds
 
 _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
-_MOST = 512
+_MOST, _MOST_LOGS = 512, 4096
+_DIGITS = 7
 _LONGEST = 8192
 _NOTED = 1 << 13
 _SEEN = 3
@@ -76,20 +77,21 @@ class EventMaker:
         self._line_makers = [one for one in self._makers if isinstance(one, LineMaker)]
         self._has_documents = len(self._line_makers) < len(self._makers)
         self._now, self._probe = _Now(order.host, source), _Now(order.host, source)
-        self._logs: dict[object, tuple[bytes, ...] | None] = {}
+        self._logs: dict[tuple[object, str], tuple[bytes, ...] | None] = {}
         self._known: dict[tuple[object, str], _Known | None] = {}
         self._noted: dict[int, int] = {}
         self._begin()
 
     def _begin(self) -> None:
         self._names: list[str] = []
+        self._senders: list[str] = []
         self._verdicts: list[Verdict] = []
         self._outputs: tuple[list[Output], ...] = tuple([] for _ in self._makers)
         pairs = list(zip(self._makers, self._outputs, strict=True))
         self._documents = [outputs for one, outputs in pairs if not isinstance(one, LineMaker)]
         self._lines = [outputs for one, outputs in pairs if isinstance(one, LineMaker)]
 
-    def take(self, payload: Payload, said: Said | None, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+    def take(self, payload: Payload, said: Said | None, offset: int, raw_hash: str, integrity: Integrity, host: str | None = None) -> bool:
         """See `exporter.records.Maker`."""
         if payload.__class__ in JOINABLE:
             return False
@@ -103,29 +105,34 @@ class EventMaker:
             self._known.clear()
         key = event_key(event)
         now.kind, now.payload, now.offset, now.hash, now.number = self._kinds[payload.kind], payload, offset, raw_hash, event.record_id
-        now.id, now.text = identity(self._case, self._host, *key), iso(ticks, event.created_digits)
+        now.host = of_host(host, self._host)
+        now.id, now.text = identity(self._case, now.host, *key), iso(ticks, event.created_digits)
         try:
             now.log, now.around = None if said is None else self._log(said[0]), None
-            is_apart = said is not None and self._take_apart(said)
+            is_apart = said is not None and host is None and self._take_apart(said)
             self._write(payload.kind)
         except _REFUSED:
             return False
+        if now.host is not self._host:
+            self._senders.append(now.host)
         if is_apart and said is not None:
             self._learn(said[0], said[2], key)
         return True
 
-    def again(self, said: Said, number: int, written_at: int, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
+    def again(self, said: Said, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
         """See `exporter.records.Maker`."""
-        now, (common, thread, data) = self._now, said
+        now, (common, thread, data, (number, created_at, digits, written_at)) = self._now, said
         known = self._known.get((common, data))
         if known is None or integrity is not now.integrity or origin != now.origin or number >= NUMBERS_END:
+            return False
+        if created_at != written_at or digits != _DIGITS:
             return False
         document, around, repeats, lead, event_id, name = known
         now.offset, now.hash, now.record_id = offset, raw_hash, number
         now.activity_id, now.process_id, now.thread_id = thread
-        now.created_at = now.written_at = written_at
-        now.text = iso(written_at, 7)
-        now.id = identity(lead, str(number), str(unix_microseconds(written_at)), event_id)
+        now.host, now.created_at, now.written_at = self._host, created_at, created_at
+        now.text = iso(created_at, _DIGITS)
+        now.id = identity(lead, str(number), str(unix_microseconds(created_at)), event_id)
         for outputs in self._documents:
             outputs.append(document(now, now, now, None, around))
         if repeats:
@@ -149,17 +156,18 @@ class EventMaker:
 
     def _log(self, common: object) -> tuple[bytes, ...] | None:
         """What the documents of all events of a log and an id have in common."""
-        if common not in self._logs:
-            if len(self._logs) >= _MOST:
+        now = self._now
+        key = common, now.host
+        if key not in self._logs:
+            if len(self._logs) >= _MOST_LOGS:
                 self._logs.clear()
-            now = self._now
-            self._logs[common] = now.kind.compiled.log_pieces(now, now.payload, now)
-        return self._logs[common]
+            self._logs[key] = now.kind.compiled.log_pieces(now, now.payload, now)
+        return self._logs[key]
 
     def _take_apart(self, said: Said) -> bool:
         """Have what is written around what is the event's own, where that is to be kept, and say so."""
-        common, _, data = said
-        if len(data) > _LONGEST or (common, data) in self._known:
+        common, _, data, (_, created_at, digits, written_at) = said
+        if len(data) > _LONGEST or (common, data) in self._known or created_at != written_at or digits != _DIGITS:
             return False
         now = self._now
         if self._line_makers:
@@ -208,7 +216,7 @@ class EventMaker:
         """See `exporter.records.Maker`."""
         if not self._names:
             return None
-        made = Made(dict(Counter(self._names)), dict(Counter(self._verdicts)), self._outputs)
+        made = Made(dict(Counter(self._names)), dict(Counter(self._verdicts)), self._outputs, dict(Counter(self._senders)))
         self._begin()
         return made
 

@@ -152,6 +152,8 @@ class Pipeline:
                 for found in self._file(name, file, tell, report, settings):
                     if isinstance(found, Made):
                         self._emit_made(found)
+                        for sender, count in found.senders.items():
+                            self._sender(sender).forwarded += count
                     else:
                         self._emit_all(self._ledger.admit(found, correlator.offer), report)
             self._emit_all(self._ledger.release(correlator.finish()), report)

@@ -95,11 +95,15 @@ Output: TypeAlias = bytes | Lines
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
-    """Payloads that were mapped where they were read: how many of which kind and verdict, and for each sink of the run their outputs."""
+    """Payloads that were mapped where they were read: how many of which kind and verdict, and for each sink of the run their outputs.
+
+    `senders` counts those that are not of the host whose file they are in (see `Parsed.host`).
+    """
 
     kinds: dict[str, int]
     verdicts: dict[Verdict, int]
     outputs: tuple[list[Output], ...]
+    senders: dict[str, int] = {}
 
     @property
     def count(self) -> int:
@@ -107,22 +111,25 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
         return sum(self.kinds.values())
 
 
-Said: TypeAlias = tuple[Hashable, tuple[str | None, int | None, int | None], str]
-"""What an event says besides its number and time: one object for all that a log writes of its id; activity, process, thread; its data."""
+Said: TypeAlias = tuple[Hashable, tuple[str | None, int | None, int | None], str, tuple[int, int, int, int | None]]
+"""What an event says: one object for all that a log writes of its id; activity, process, thread; its data; its own id, time, the digits of
+that, and when it was written."""
 
 
 class Maker(Protocol):
     """Maps payloads where they are read."""
 
-    def take(self, payload: "Payload", said: Said | None, offset: int, raw_hash: str, integrity: Integrity) -> bool:
+    def take(
+        self, payload: "Payload", said: Said | None, offset: int, raw_hash: str, integrity: Integrity, host: str | None = None
+    ) -> bool:
         """Map a payload, whose source offset is in bytes; False, and nothing is done, for one that is to go the ordinary way.
 
-        `said` is what `again` may know it by; None where that is not known.
+        `said` is what `again` may know it by; None where that is not known. `host` is as in Parsed.
         """
         ...
 
-    def again(self, said: Said, number: int, written_at: int, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
-        """Map an event that says what one has said that was taken before; False, and nothing is done, where it is not remembered."""
+    def again(self, said: Said, offset: int, raw_hash: str, integrity: Integrity, origin: str | None) -> bool:
+        """Map an event of the file's host that says what one has said before; False, and nothing is done, where that is not remembered."""
         ...
 
     def made(self) -> Made | None:
@@ -189,6 +196,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     snapshot: str = ""
     units: int = 1
     document: msgspec.Raw | None = None
+
+
+def of_host(told: str | None, file_s: str) -> str:
+    """Whose a record is: of the host that is told of it (see `Parsed.host`), if there is one, spelled as that of the file if it is that."""
+    return file_s if told is None or told.casefold() == file_s.casefold() else told
 
 
 def event_id(case: str, record: Record) -> str:

@@ -14,7 +14,7 @@ from exporter.formats.defender_events import WindowsEvent
 from exporter.formats.evtx import parse
 from exporter.job import Job, make_mapper, run_job
 from exporter.made import EventMaker, made_by, start
-from exporter.records import Parsed, Source
+from exporter.records import Parsed, Said, Source
 from exporter.sinks.repeated import NUMBERS_END, PROBE
 from exporter.sinks.targets import parse_target
 from exporter.synthetic.evtx import Event, build_evtx, write_evtx
@@ -94,12 +94,17 @@ def test_servers_have_their_documents_made_by_who_sends_them() -> None:
     assert made_by(make_mapper("C1", now=NOW), "incident", targets) is None
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool) -> None:
+def sent(count: int) -> list[Event]:
+    """Events of three computers in a collector's log."""
+    return [msgspec.structs.replace(one, computer=f"WS-{one.record_id % 3}", forwarded=True) for one in events(count)]
+
+
+@pytest.mark.parametrize("state", ["sound", "damaged", "forwarded"])
+def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     log = tmp_path / "in" / "Microsoft-Windows-Windows Defender%4Operational.evtx"
     log.parent.mkdir()
-    write_evtx(log, events(700))
-    if damaged:
+    write_evtx(log, sent(700) if state == "forwarded" else events(700))
+    if state == "damaged":
         data = bytearray(log.read_bytes())
         data[70_000] ^= 64
         log.write_bytes(data)
@@ -114,19 +119,24 @@ def test_outputs_are_those_of_the_ordinary_way(tmp_path: Path, monkeypatch: pyte
         files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "dead-letters.ndjson"}
         found.append((files, [(sink.name, sink.counts) for sink in report.sinks], report.files, report.hosts))
     assert found[0] == found[1]
-    assert b"integrity_failed" in found[0][0]["ecs"] if damaged else found[0][0]["ecs"].count(b"\n") >= 700
+    assert b"integrity_failed" in found[0][0]["ecs"] if state == "damaged" else found[0][0]["ecs"].count(b"\n") >= 700
 
 
 def test_what_was_seen_three_times_is_known_again_but_for_longer_numbers_and_other_origins() -> None:
     one, item = maker("timesketch:a.jsonl"), parsed()
-    said = ("common", (None, 1, 2), "data")
-    again = partial(one.again, said, written_at=NOW, offset=9, raw_hash=item.raw_hash, integrity=item.integrity)
+
+    def said(number: int = 1, digits: int = 7, written_at: int | None = NOW) -> Said:
+        return "common", (None, 1, 2), "data", (number, NOW, digits, written_at)
+
+    again = partial(one.again, offset=9, raw_hash=item.raw_hash, integrity=item.integrity)
     for _ in range(3):
-        assert not again(number=1, origin=None)
-        assert one.take(item.payload, said, item.offset, item.raw_hash, item.integrity)
-    assert not again(number=NUMBERS_END, origin=None)
-    assert not again(number=1, origin="remnant")
-    assert again(number=NUMBERS_END - 1, origin=None)
+        assert not again(said(), origin=None)
+        assert one.take(item.payload, said(), item.offset, item.raw_hash, item.integrity)
+    assert not again(said(NUMBERS_END), origin=None)
+    assert not again(said(), origin="remnant")
+    assert not again(said(digits=6), origin=None)
+    assert not again(said(written_at=None), origin=None)
+    assert again(said(NUMBERS_END - 1), origin=None)
     made = one.made()
     assert made is not None
     [[*_, [(_, line)]]] = made.outputs

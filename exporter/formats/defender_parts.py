@@ -9,7 +9,8 @@ from exporter.formats import defender_activity as activity
 from exporter.formats.defender_events import ConfigurationChange, ThreatEvent, WindowsEvent
 from exporter.formats.defender_paths import split_path
 from exporter.formats.defender_settings import read_setting, rule_of, split_value, threat_of
-from exporter.formats.evtx_normalize import NUMBERS, guid, iso_ticks, number_of
+from exporter.formats.evtx_normalize import NUMBERS, guid, number_of
+from exporter.formats.evtx_times import iso_ticks
 from exporter.formats.known import Known
 from exporter.formats.mplog_lines import internal_command_line
 from exporter.formats.resources import Resource, file_path

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from exporter import times
 from exporter.errors import FormatError
 from exporter.formats.evtx_form import NAMES, Form, Values
 from exporter.formats.evtx_quick import Outline, completed, learn
+from exporter.formats.evtx_times import created, is_honest
 from exporter.formats.known import Known
 
 _Attributes = TypeVar("_Attributes")
@@ -111,7 +111,7 @@ class Normalizer:
         are completed from the header where the two agree; `written_at` is None where the header belongs to an exported log and lies.
         `known` is the rendering's outline, where it has one.
         """
-        if known is not None and (found := completed(known, header_id, header_time)) is not None:
+        if known is not None and (found := completed(known)) is not None:
             return found
         values, form = self._read(rendering, header_id, header_time)
         if isinstance(rendering, str):
@@ -128,8 +128,8 @@ class Normalizer:
         user = system.security.attributes.sid if system.security else None
         key = (provider.name, provider.guid, system.channel, system.computer, system.keywords, user)
         channel, name, identifier, computer, keywords, user = _TEXTS.get(key) or _learn_texts(key)
-        created_at, digits = _created(system.time_created.attributes.time if system.time_created else None, header_time)
-        honest = header_time == created_at or _honest(header_id, header_time, record_id, created_at)
+        created_at, digits = created(system.time_created.attributes.time if system.time_created else None, header_time)
+        honest = header_time == created_at or is_honest(header_id, header_time, record_id, created_at)
         activity = guid(system.correlation.attributes.activity) if system.correlation else None
         return (
             form.event_id, record_id, channel, name, identifier, computer, system.level, system.opcode, system.task, system.version,
@@ -263,34 +263,3 @@ def _learn_texts(key: _Texts) -> _Texts:
         _TEXTS.clear()
     _TEXTS[key] = found
     return found
-
-
-def iso_ticks(text: str) -> tuple[int, int]:
-    """Ticks and known fraction digits (at most 7) of an ISO 8601 time; raises ValueError. Quick for the form that Windows writes."""
-    fraction = text[20:-1]
-    digits = text[17:19] + fraction
-    if text[19:20] != "." or text[-1:] != "Z" or not digits.isdecimal() or digits >= "6" or not 2 < len(digits) <= 11:
-        return times.from_iso(text)
-    known = len(fraction)
-    return _DAYS[text[:11]] + _CLOCKS[text[11:17]] + int(digits) * 10**7 // 10**known, min(known, 7)
-
-
-_DAYS = Known(lambda text: times.from_iso(f"{text}00:00:00Z")[0], 4096)
-_CLOCKS = Known(lambda text: times.from_iso(f"1970-01-01T{text}00Z")[0] - times.UNIX_EPOCH, 1440)
-
-
-def _created(text: str | None, header_time: int) -> tuple[int | None, int]:
-    if not text:
-        return None, 7
-    try:
-        ticks, known = iso_ticks(text)
-    except (ValueError, OverflowError):
-        return None, 7
-    return (header_time, 7) if known == 6 and ticks // 10 == header_time // 10 else (ticks, known)
-
-
-def _honest(header_id: int, header_time: int, record_id: int, created_at: int | None) -> bool:
-    """True where the header's time may be believed: it agrees with SystemTime, or has the record's own number and is not earlier."""
-    if created_at is None:
-        return header_id == record_id
-    return header_time // 10 == created_at // 10 or (header_id == record_id and header_time >= created_at)

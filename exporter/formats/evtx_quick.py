@@ -5,8 +5,9 @@
     HEAD"SystemTime":"TIME"}},"EventRecordID":ID,"Correlation":THREAD,"Channel":TAIL,"EventData":DATA}}
 
 HEAD is the same text in all records of one event id, TAIL in all of a log, and a thread writes many records. So a record whose three texts
-are known, whose TIME and ID are those of its header, and whose DATA are texts under different names, needs but its DATA decoded. Every
-other one is read in full, by `evtx_normalize`; from such a reading is learned what the texts say.
+are known, whose TIME and ID are plain, and whose DATA are texts under different names, needs but its DATA decoded. Every other one is read
+in full, by `evtx_normalize`; from such a reading is learned what the texts say. Most have the TIME and ID of their header; forwarded events
+have them as texts, and often `,"RenderingInfo":{…}` behind DATA, which says nothing that is not in them.
 """
 
 from typing import TypeAlias
@@ -14,12 +15,15 @@ from typing import TypeAlias
 import msgspec
 
 from exporter.formats.evtx_form import PROVIDER, PROVIDER_GUID, SIDE_EVENTS, Form, Values
+from exporter.formats.evtx_times import created, is_honest
 from exporter.times import UNIX_EPOCH, USABLE_END, iso
 
+_RENDERED, _FURTHER = ',"RenderingInfo":{', 'Data":'
 _TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
 _APART = tuple(f'"{name}":' for name in ("SystemTime", "EventRecordID", "Correlation", "Execution", "EventData"))
 """What must stand nowhere else for the texts around to say nothing of it."""
 _MOST = 1024
+_MOST_DIGITS = 18
 _LONGEST = 4096
 _LONGEST_NAME = 200
 Thread: TypeAlias = tuple[str | None, int | None, int | None]
@@ -64,28 +68,55 @@ _COMMON: dict[tuple[str, str], Common] = {}
 _THREADS: dict[str, Thread] = {}
 
 
-Outline: TypeAlias = tuple[Common, Thread, str]
-"""What a text is known to say around its DATA, and DATA."""
+Numbers: TypeAlias = tuple[int, int, int, int | None]
+"""An event's id, its time in ticks and the digits of that, and when it was written; see `Normalizer.read`."""
+Outline: TypeAlias = tuple[Common, Thread, str, Numbers]
+"""What a text is known to say around its DATA, DATA, and the numbers."""
 
 
 def outline(text: str, header_id: int, header_time: int) -> Outline | None:
-    """What is known of a record's text; None where it has to be read in full. It says the id and time of the header."""
+    """What is known of a record's text; None where it has to be read in full."""
     head, _, rest = text.partition(_TIME)
     time, _, rest = rest.partition(_ID)
     number, _, rest = rest.partition(_THREAD)
     thread, _, rest = rest.partition(_TAIL)
     tail, _, data = rest.partition(_DATA)
     common, written_by = _COMMON.get((head, tail)), _THREADS.get(thread)
-    if common is None or written_by is None or number != str(header_id) or not UNIX_EPOCH <= header_time < USABLE_END:
+    if common is None or written_by is None:
         return None
-    if time[26:] != "Z" or not iso(header_time, 7).startswith(time[:26]):
-        return None
-    return common, written_by, data
+    # the same as `_numbers`, in line: this is every native record's way
+    if number == str(header_id) and time[26:] == "Z" and _is_usable(header_time) and iso(header_time, 7).startswith(time[:26]):
+        return common, written_by, data, (header_id, header_time, 7, header_time)
+    numbers = _numbers(number, time, header_id, header_time)
+    return numbers and (common, written_by, _without_rendering(data), numbers)
 
 
-def completed(known: Outline, header_id: int, header_time: int) -> tuple[Values, Form] | None:
+def _is_usable(ticks: int) -> bool:
+    return UNIX_EPOCH <= ticks < USABLE_END
+
+
+def _numbers(number: str, time: str, header_id: int, header_time: int) -> Numbers | None:
+    """What a text says besides, where that is plain."""
+    digits = number[1:-1] if number[:1] == '"' == number[-1:] else number
+    if len(digits) > _MOST_DIGITS or not digits.isdecimal() or not digits.isascii() or (digits[0] == "0" and len(digits) > 1):
+        return None
+    record_id = int(digits)
+    created_at, known = created(time, header_time)
+    if created_at is None:
+        return None
+    honest = header_time == created_at or is_honest(header_id, header_time, record_id, created_at)
+    return record_id, created_at, known, header_time if honest else None
+
+
+def _without_rendering(data: str) -> str:
+    """DATA as they are where nothing stands behind them."""
+    before, found, behind = data.partition(_RENDERED)
+    return f"{before}}}}}" if found and _FURTHER not in behind else data
+
+
+def completed(known: Outline) -> tuple[Values, Form] | None:
     """What `Normalizer.read` gives; None where the text has to be read in full."""
-    common, written_by, text = known
+    common, written_by, text, numbers = known
     try:
         data = _decode_data(text[:-2])
     except (msgspec.DecodeError, UnicodeEncodeError):
@@ -97,21 +128,25 @@ def completed(known: Outline, header_id: int, header_time: int) -> tuple[Values,
     form = common.latest if common.latest.names == names else common.form(names)
     if form is None:
         return None
-    return (form.event_id, header_id, *common.system, *written_by, common.user, header_time, 7, header_time, data), form
+    record_id, created_at, digits, written_at = numbers
+    return (form.event_id, record_id, *common.system, *written_by, common.user, created_at, digits, written_at, data), form
 
 
 def learn(text: str, header_id: int, header_time: int, values: Values, form: Form) -> None:
     """Note what the texts around a record say, which was read in full."""
     head, _, rest = text.partition(_TIME)
-    _, _, rest = rest.partition(_ID)
-    thread, _, rest = rest.partition(_THREAD)[2].partition(_TAIL)
+    time, _, rest = rest.partition(_ID)
+    number, _, rest = rest.partition(_THREAD)
+    thread, _, rest = rest.partition(_TAIL)
     tail, _, data = rest.partition(_DATA)
+    if _THREADS.get(thread) and (head, tail) in _COMMON:
+        return
     if len(head) + len(thread) + len(tail) > _LONGEST or any(name in tail or name in head for name in _APART):
         return
-    if values[1] != header_id or values[15:18] != (header_time, 7, header_time) or not _is_thread(thread):
+    if (values[1], *values[15:18]) != _numbers(number, time, header_id, header_time) or not _is_thread(thread):
         return
     common = Common(values, form)
-    if not (data if common.foreign else _is_data(data, values)):
+    if not (data if common.foreign else _is_data(_without_rendering(data), values)):
         return
     for known in (_COMMON, _THREADS):
         if len(known) >= _MOST:

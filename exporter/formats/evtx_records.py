@@ -49,14 +49,14 @@ class RecordReader:
         raw, offset, engine = self._view[start:end], self._chunk.offset + start, None
         integrity = self._inside if end <= self._covered else self._outside
         forwarded = self._is_forwarded(start)
-        maker, digest = None if forwarded else self._maker, ""
+        maker, digest = self._maker, ""
         known = outline(rendering, record.id, record.written_at) if isinstance(rendering, str) else None
         if known is not None and (foreign := known[0].foreign) is not None and integrity is not _FAILED and not self._all_events:
             self._counts.leave(foreign)
             return None
-        if maker is not None and known is not None and known[0].is_defender:
+        if maker is not None and known is not None and known[0].is_defender and not forwarded:
             digest = sha256(raw).hexdigest()
-            if maker.again(known, record.id, record.written_at, offset, digest, integrity, self._chunk.origin):
+            if maker.again(known, offset, digest, integrity, self._chunk.origin):
                 return None
         try:
             if isinstance(rendering, FormatError):
@@ -70,9 +70,10 @@ class RecordReader:
                 return self._rejected(record, raw, str(error))
         if values[_PROVIDER] == PROVIDER or values[_PROVIDER_GUID] == PROVIDER_GUID:
             event, digest = typed(values, form, engine, self._chunk.origin), digest or sha256(raw).hexdigest()
-            if maker is not None and maker.take(event, known, offset, digest, integrity):
+            host = event.computer if forwarded else None
+            if maker is not None and maker.take(event, known, offset, digest, integrity, host):
                 return None
-            return Parsed(event, offset, digest, integrity, 1, event.record_id, host=event.computer if forwarded else None)
+            return Parsed(event, offset, digest, integrity, 1, event.record_id, host=host)
         return self._other(values, engine, record, raw, integrity)
 
     def _is_forwarded(self, start: int) -> bool:

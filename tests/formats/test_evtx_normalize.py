@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from exporter import times
 from exporter.errors import FormatError
-from exporter.formats.evtx_normalize import Normalizer, guid, iso_ticks, number
+from exporter.formats.evtx_normalize import Normalizer, guid, number
+from exporter.formats.evtx_times import iso_ticks
 from tests.evtx_logs import SAMPLES
 from tests.formats.evtx_rendering import HEADER_TIME, NATIVE
 

@@ -47,7 +47,7 @@ def test_a_record_is_known_by_one_like_it() -> None:
     other = text(2, START + 12_345_678, '{"a":"\\u00e9\\"","b":""}')
     known = outline(other, 2, START + 12_345_678)
     assert known is not None
-    found = completed(known, 2, START + 12_345_678)
+    found = completed(known)
     assert found is not None
     assert found[0] == in_full(other, 2, START + 12_345_678)
     assert found[1].names == ("a", "b")
@@ -56,13 +56,15 @@ def test_a_record_is_known_by_one_like_it() -> None:
 @pytest.mark.parametrize(
     ("rendering", "number", "at"),
     [
-        (text(3), 2, START),
-        (text(2, START + 10), 2, START),
-        (text(2), 2, 0),
         (text(2, EventID=5004), 2, START),
         (text(2, process=5), 2, START),
         (text(2, Computer="WS2"), 2, START),
-        (text(2, EventRecordID="2"), 2, START),
+        (text(2, EventRecordID="02"), 2, START),
+        (text(2, EventRecordID="-2"), 2, START),
+        (text(2, EventRecordID="٢"), 2, START),
+        (text(2, EventRecordID=""), 2, START),
+        (text(2, EventRecordID="9" * 19), 2, START),
+        (text(2).replace('Z"', 'Q"'), 2, START),
         (text(2, tail=',"UserData":{"z":"1"}'), 2, START),
         (text(2)[:-1], 2, START),
         ("", 2, START),
@@ -71,7 +73,7 @@ def test_a_record_is_known_by_one_like_it() -> None:
 def test_what_differs_elsewhere_is_read_in_full(rendering: str, number: int, at: int) -> None:
     in_full(text(), 1, START)
     known = outline(rendering, number, at)
-    assert known is None or completed(known, number, at) is None
+    assert known is None or completed(known) is None
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_data_that_are_not_texts_under_different_names_are_read_in_full(data: st
     in_full(text(), 1, START)
     known = outline(text(2, data=data), 2, START)
     assert known is not None
-    assert completed(known, 2, START) is None
+    assert completed(known) is None
 
 
 @pytest.mark.parametrize(
@@ -99,10 +101,54 @@ def test_nothing_is_learned_where_a_name_stands_twice(tail: str) -> None:
     assert not evtx_quick._COMMON
 
 
-def test_a_header_that_lies_teaches_nothing() -> None:
-    in_full(text(), 9, START)
-    in_full(text(), 1, START + 10**9)
-    assert not evtx_quick._COMMON
+@pytest.mark.parametrize(
+    ("rendering", "number", "at"),
+    [
+        (text(3), 2, START),
+        (text(2, START + 10), 2, START),
+        (text(2), 2, 0),
+        (text(2), 2, START + 10**9),
+        (text(2), 3, START - 10**9),
+        (text(2, EventRecordID="2"), 7, START),
+        (text(2, EventRecordID="171").replace("Z", "000Z"), 7, START),
+        (text(2, EventRecordID="171").replace("Z", "5Z"), 7, START),
+    ],
+)
+def test_numbers_that_are_not_those_of_the_header_are_read_from_the_text(rendering: str, number: int, at: int) -> None:
+    in_full(text(), 1, START)
+    known = outline(rendering, number, at)
+    assert known is not None
+    found = completed(known)
+    assert found is not None
+    assert found[0] == Normalizer()._read(rendering, number, at)[0]
+
+
+def test_a_record_whose_header_lies_teaches_too() -> None:
+    in_full(text(EventRecordID="5"), 9, START + 10**9)
+    known = outline(text(6, EventRecordID="6"), 10, START + 10**9)
+    assert known is not None
+    assert known[3] == (6, START // 10 * 10, 6, None)
+
+
+RENDERED = ',"RenderingInfo":{"#attributes":{"Culture":"en-US"},"Message":"a \\"quoted\\" text","Keywords":{"Keyword":null}}'
+
+
+def test_what_a_collector_s_rendering_adds_is_passed_over() -> None:
+    in_full(text(), 1, START)
+    rendering = text(2)[:-2] + RENDERED + "}}"
+    known = outline(rendering, 7, START)
+    assert known is not None
+    found = completed(known)
+    assert found is not None
+    assert found[0] == Normalizer()._read(rendering, 7, START)[0]
+
+
+def test_data_behind_it_are_not_passed_over() -> None:
+    in_full(text(), 1, START)
+    rendering = text(2)[:-2] + RENDERED + ',"UserData":{"z":"1"}}}'
+    known = outline(rendering, 7, START)
+    assert known is None or completed(known) is None
+    assert in_full(rendering, 7, START)[-1]["z"] == "1"
 
 
 def test_what_is_known_is_bounded() -> None:
@@ -126,7 +172,7 @@ def test_known_and_read_in_full_are_the_same(data: dict[str, str], number: int, 
     in_full(text(), 1, START)
     rendering = text(number, at, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
     known = outline(rendering, number, at)
-    found = None if known is None else completed(known, number, at)
+    found = None if known is None else completed(known)
     if found is not None:
         values, form = found
         assert values == Normalizer()._read(rendering, number, at)[0]
