@@ -110,7 +110,7 @@ class _Joining:
     def _groups(self) -> Groups:
         names = Names(self._held.threats)
         groups, loose = exact(self._held, names)
-        orphans = {anchor: groups.pop(anchor) for anchor in [anchor for anchor in groups if anchor[0] == "resource"]}
+        orphans = {anchor: groups.pop(anchor) for anchor in groups.of_kind("resource")}
         join_entries(groups)
         join_loose(groups, self._held, loose, names)
         join_containers(groups, orphans)

@@ -1,22 +1,23 @@
 """Assembles an incident from its members, in any order: every choice is by belief, time and id, never by what came first."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from exporter.correlator.facts import Threat
 from exporter.correlator.groups import Group
 from exporter.correlator.held import FAR, Held
 from exporter.correlator.incident import MOST_MEMBERS, Incident
 from exporter.correlator.keys import BROADEST, RANK, Keys
+from exporter.correlator.keys import Threat as Named
 from exporter.correlator.story import DETECTED, outcome, story
 from exporter.correlator.telling import Telling
 from exporter.formats.defender_events import ThreatEvent
 from exporter.formats.detection_history import DetectionHistory
 from exporter.formats.quarantine import QuarantineEntry, QuarantineResource
 from exporter.formats.resource_data import QuarantineContainer
-from exporter.records import Integrity, Payload, Record, Source, Verdict, event_id
+from exporter.records import Integrity, Record, identity
 
 _KINDS = tuple(payload.kind for payload in RANK)
 _ENTRY_GONE = frozenset({"restored", "deleted"})
@@ -37,14 +38,8 @@ class Content(NamedTuple):
     sha256: str | None
 
 
-class _Member(NamedTuple):
-    """In time order."""
-
-    time: int
-    identity: bytes
-    tier: int
-    rank: int
-    position: int
+_Member: TypeAlias = tuple[int, bytes, int, int, int]
+"""Time, identity, tier, rank and position."""
 
 
 class Assembly:
@@ -61,37 +56,38 @@ class Assembly:
         self._entries = entries
         self._host = host
         said = _said(group, held)
-        members = _ordered(group, held)
-        identities = [member.identity for member in members]
-        self._count = len(members)
-        self._listed = b"".join([member.identity for member in members[:MOST_MEMBERS]])
-        self._ranks = bytes([member.rank for member in members[:MOST_MEMBERS]])
-        self._tiers = bytes([member.tier for member in members[:MOST_MEMBERS]])
-        self._kinds = _kinds(bytes(sorted({member.rank for member in members})))
+        times, identities, tiers, ranks, positions = zip(*_ordered(group, held), strict=True)
+        self._count = len(identities)
+        self._listed = b"".join(identities[:MOST_MEMBERS])
+        self._ranks = bytes(ranks[:MOST_MEMBERS])
+        self._tiers = bytes(tiers[:MOST_MEMBERS])
+        self._kinds = _kinds(frozenset(ranks))
         self._resource_ids = sorted(_resource_ids(said))
-        self.threat_id = self._threat_id(members, held) or min((one for one in group.threats if isinstance(one, int)), default=None)
-        self.first_at = members[0].time if members[0].time < FAR else None
-        self._last_at = max((time for member in members for time in held.times(member.position)), default=None)
-        self.threat: Threat = (self.threat_id, self._names(said))
+        found = [
+            (*order, threat_id)
+            for *order, position in zip(tiers, ranks, identities, positions, strict=True)
+            if (threat_id := held.keys(position).threat_id)
+        ]
+        self.threat_id = min(found)[3] if found else min((one for one in group.threats if isinstance(one, int)), default=None)
+        self.first_at = times[0] if times[0] < FAR else None
+        self._last_at = max([time for position in positions for time in held.times(position)], default=None)
+        single = [one for one in said if one.breadth != BROADEST] or said
+        self.threat: Threat = (self.threat_id, _names(frozenset([one.threats for one in single]), self.threat_id))
         self.key = ("incident", str(self.threat_id or ""), _digest(identities, 8))
         self._hash = _digest(identities, 20)
-        self.id = event_id(case, self.record(Source("", ""), Integrity(Verdict.UNVERIFIABLE, "members"), Payload()))
+        self.id = identity(case, host, *self.key)
 
     def finish(self, contents: Mapping[str, Content], told: Telling) -> Record:
         """The incident; `contents` are all containers of the host by resource id, `told` is what all its records tell."""
         assert told.source is not None
-        return self.record(told.source, Integrity(told.verdict, "members"), self._incident(contents, told))
-
-    def record(self, source: Source, integrity: Integrity, payload: Payload) -> Record:
-        """The incident as a record."""
         return Record(
-            payload=payload,
+            payload=self._incident(contents, told),
             host=self._host,
-            source=source,
+            source=told.source,
             collector="correlator",
             key=self.key,
             hash=self._hash,
-            integrity=integrity,
+            integrity=Integrity(told.verdict, "members"),
         )
 
     def _incident(self, contents: Mapping[str, Content], telling: Telling) -> Incident:
@@ -104,7 +100,8 @@ class Assembly:
         told = story(states)
         listed = telling.resources()
         anchor = self._anchor
-        best.setdefault("detected_at", min((state.at for state in states if state.name == DETECTED and state.at < FAR), default=None))
+        if "detected_at" not in best:
+            best["detected_at"] = min((state.at for state in states if state.name == DETECTED and state.at < FAR), default=None)
         paths = tuple(dict.fromkeys(resource.value for resource in listed if resource.schema in _FILES))
         best.setdefault("file_path", paths[0] if paths else None)
         return Incident(
@@ -114,7 +111,7 @@ class Assembly:
             detection_id=anchor[1] if anchor[0] == "detection" else None,
             quarantine_ids=tuple(sorted(self._quarantines | ({anchor[1]} if anchor[0] == "quarantine" else set()))),
             member_ids=tuple(self._listed.hex(" ", 20).split()),
-            member_kinds=tuple(_KINDS[rank] for rank in self._ranks),
+            member_kinds=tuple([_KINDS[rank] for rank in self._ranks]),
             member_tiers=tuple(self._tiers),
             member_count=self._count,
             first_at=self.first_at,
@@ -150,24 +147,15 @@ class Assembly:
             return False
         return not self._quarantines <= self._entries if self._quarantines else "quarantined" in told
 
-    def _threat_id(self, members: Iterable[_Member], held: Held) -> int | None:
-        said = [(one.tier, one.rank, one.identity, threat_id) for one in members if (threat_id := held.keys(one.position).threat_id)]
-        return min(said)[3] if said else None
-
-    def _names(self, said: Sequence[Keys]) -> frozenset[str]:
-        """The names by which a block's parts are recognized where they give no id."""
-        single = [one for one in said if one.breadth != BROADEST] or said
-        names = {name for one in single for threat_id, name in one.threats if name and threat_id in (None, self.threat_id)}
-        return _names(tuple(sorted(names)))
-
 
 @lru_cache(64)  # one object for all incidents of a threat
-def _names(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(names)
+def _names(said: frozenset[tuple[Named, ...]], threat_id: int | None) -> frozenset[str]:
+    """The names by which a block's parts are recognized where they give no id."""
+    return frozenset(name for threats in said for one, name in threats if name and one in (None, threat_id))
 
 
 @lru_cache(256)
-def _kinds(ranks: bytes) -> frozenset[str]:
+def _kinds(ranks: frozenset[int]) -> frozenset[str]:
     return frozenset(_KINDS[rank] for rank in ranks)
 
 
@@ -179,12 +167,12 @@ def _said(group: Group, held: Held) -> list[Keys]:
 def _ordered(group: Group, held: Held) -> list[_Member]:
     """Members in time order, each identity once, with its strongest tier."""
     best: dict[bytes, _Member] = {}
-    for some in group.members:
-        for position in some.positions:
+    for positions, tier, *_ in group.members:
+        for position in positions:
             rank, time, identity = held.parts(position)
-            member = _Member(time, identity, some.tier, rank, position)
-            if identity not in best or (member.tier, position) < (best[identity].tier, best[identity].position):
-                best[identity] = member
+            known = best.get(identity)
+            if known is None or (tier, position) < (known[2], known[4]):
+                best[identity] = time, identity, tier, rank, position
     return sorted(best.values())
 
 

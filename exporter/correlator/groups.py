@@ -162,13 +162,16 @@ class Groups(MutableMapping[Anchor, Group]):
 
     def _made(self, anchor: Anchor) -> Group | None:
         numbers = self._held.numbers_of(anchor)
-        return self._of_numbers(anchor, numbers) if numbers else None
+        if not numbers:
+            return None
+        group = self._of_numbers(anchor, numbers)
+        for number in numbers:
+            group.learn(self._held.said(number), self._names)
+        return group
 
     def _of_numbers(self, anchor: Anchor, numbers: Sequence[int]) -> Group:
         group = Group(anchor, self._held, self._held.positions(numbers))
         group.members.append(Members(group.heard[0], 1, ":".join(anchor)))
-        for number in numbers:
-            group.learn(self._held.said(number), self._names)
         return group
 
     def changing(self, anchor: Anchor) -> Group:
@@ -201,8 +204,18 @@ class Groups(MutableMapping[Anchor, Group]):
                 yield group
 
     def of(self, position: int) -> Group:
-        """The group of a record of one that has not changed."""
-        return self._of_numbers(self._held.anchor(position), self._held.numbers_beside(self._held.numbers[position]))
+        """The group of a record of one that has not changed, without what only joins need of it."""
+        numbers = self._held.numbers_beside(self._held.numbers[position])
+        group = self._of_numbers(self._held.anchor(position), numbers)
+        for keys in map(self._held.said, numbers):
+            if not keys.threat_id:
+                group.learn(keys, self._names)
+        return group
+
+    def of_kind(self, kind: str) -> list[Anchor]:
+        """The anchors of this kind."""
+        kept = [anchor for anchor, group in self._changed.items() if anchor[0] == kind and group is not None]
+        return [anchor for anchor in self._held.anchors(kind) if anchor not in self._changed] + kept
 
 
 def exact(held: Held, names: Names) -> tuple[Groups, Sequence[int]]:

@@ -1,4 +1,4 @@
-"""What is kept in memory of held records: in columns some 60 bytes of each, and once, packed, whatever several of them say."""
+"""What is kept in memory of held records: in columns some 60 bytes of each, and once, packed, what several of them say."""
 
 import typing
 from array import array
@@ -16,6 +16,7 @@ _ORDER = Struct(">BQ20s")
 _LENGTH = 4
 """Bytes before a packed anchor."""
 _FIELDS: typing.Any = tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])]  # type: ignore[misc]
+_KNOWN = 4096
 _UNPACKED = 512
 
 
@@ -35,11 +36,12 @@ class Held:
         """Which of the things said name ids besides their anchor."""
         self.entries: set[str] = set()
         """The quarantine ids that are an anchor."""
+        self._kinds: set[str] = set()
         self._said: list[bytes] = []
         self._known: dict[bytes, int] = {}
         self._orders = bytearray()
         self._times = array("q")
-        self._ends = array("L", (0,))
+        self._ends = array("I", (0,))
         self._unpacked: dict[int, Keys] = {}
         self._by_anchor = array("I")
         self._ranks = array("I")
@@ -52,6 +54,8 @@ class Held:
     def add(self, keys: Keys, times: Sequence[int], rank: int, identity: str) -> None:
         """Take a record. `identity` is that of its document, in hex digits."""
         said = _packed(keys)
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
         number = self._known.setdefault(said, len(self._said))
         if number == len(self._said):
             self._said.append(said)
@@ -65,8 +69,10 @@ class Held:
         self.threats.add(keys.threats)
         if keys.quarantines or keys.resources:
             self.naming.append(number)
-        if keys.anchor is not None and keys.anchor[0] == "quarantine":
-            self.entries.add(keys.anchor[1])
+        if keys.anchor is not None:
+            self._kinds.add(keys.anchor[0])
+            if keys.anchor[0] == "quarantine":
+                self.entries.add(keys.anchor[1])
 
     def complete(self) -> None:
         """No record follows."""
@@ -81,12 +87,13 @@ class Held:
             counts[number + 1] += 1
         self._starts = array("I", accumulate(counts))
 
-    def anchors(self) -> Iterator[Anchor]:
-        """All of them, in the order in which they came."""
+    def anchors(self, kind: str = "") -> Iterator[Anchor]:
+        """All of them, or those of a kind, in the order in which they came."""
+        start = f"{kind}\0".encode() if kind else b""
         last, heads = b"", []
-        for place, number in enumerate(self._by_anchor):
+        for place, number in enumerate(self._by_anchor) if not kind or kind in self._kinds else ():
             head = _head(self._said[number])
-            if head != last and len(head) > _LENGTH:
+            if head != last and len(head) > _LENGTH and head.startswith(start, _LENGTH):
                 heads.append(place)
             last = head
         for place in sorted(heads, key=self._by_anchor.__getitem__):

@@ -156,7 +156,7 @@ def _elsewhere(one: Group, other: Group) -> bool:
 
 def join_entries(groups: Groups) -> None:
     """Lone quarantine groups into detections without one, nearest pairs first: a detection takes one entry at most."""
-    lone = [groups[anchor] for anchor in groups if anchor[0] == "quarantine"]
+    lone = [groups[anchor] for anchor in groups.of_kind("quarantine")]
     finder = Finder(groups, lone, lambda group: group.anchor[0] == "detection" and not group.quarantines)
     found = [(candidate, group.anchor) for group in lone if (candidate := finder.weak(group)) is not None]
     for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):

@@ -40,7 +40,7 @@ class Places:
         self._make = make
         self._done = done
         self._kept: dict[bytes, _Place] = {}
-        self._open: dict[bytes, _Place] = {}
+        self._open: dict[int, _Place] = {}
         self._loose: dict[int, list[tuple[_Place, Members]]] = {}
         for group in groups.given():
             self._keep(group)
@@ -58,16 +58,27 @@ class Places:
 
     def correlation(self, position: int, record: Record) -> Correlation | None:
         """That of the next record, which tells its incidents what it knows. Raises SinkUnavailable when the disk is full."""
-        head = self._held.head(position)
-        if not head:
+        number = self._held.numbers[position]
+        place = self._open.get(number) or self._found(number, position)
+        if place is None:
             return self._of_loose(position, record)
-        place = self._open.get(head) or self._kept.get(head) or self._opened(head, position)
-        self._tellings.add(place.assembly.id, record, self._held.order(position), ANY)
+        self._tellings.add(place.correlation.incident_id, record, self._held.order(position), ANY)
         if position == place.last:
             self._finish([place])
-            self._open.pop(head, None)
-            self._kept.pop(head, None)
+            del self._open[number]
+            if self._kept:
+                self._kept.pop(self._held.head(position), None)
         return place.correlation
+
+    def _found(self, number: int, position: int) -> _Place | None:
+        """The place of a record with an exact id, open from now on for those that say the same."""
+        head = self._held.head(position)
+        if not head:
+            return None
+        if len(self._open) >= _OPEN:
+            self._open.clear()
+        self._open[number] = place = self._kept.get(head) or self._made(head, position)
+        return place
 
     def _of_loose(self, position: int, record: Record) -> Correlation | None:
         if position not in self._loose:
@@ -79,17 +90,13 @@ class Places:
         first, *others = (place for place, _ in found)
         return msgspec.structs.replace(first.correlation, others=tuple(other.assembly.id for other in others))
 
-    def _opened(self, head: bytes, position: int) -> _Place:
+    def _made(self, head: bytes, position: int) -> _Place:
         group = self._groups.of(position)
         positions, tier, key, _ = group.members[0]
         assembly = self._make(group)
         place = _Place(assembly, Correlation(assembly.id, tier, key), positions[-1])
         if len(positions) > _SMALL:
             self._kept[head] = place
-            return place
-        if len(self._open) >= _OPEN:
-            self._open.clear()
-        self._open[head] = place
         return place
 
     def _finish(self, places: Iterable[_Place]) -> None:

@@ -2,12 +2,14 @@
 
 import contextlib
 import tempfile
+from array import array
+from bisect import bisect_right
 from pathlib import Path
 
 from exporter.errors import SinkUnavailable
 
 _MEMORY_BYTES = 1 << 18
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 15
 _SIZE = 4
 """Bytes before each piece."""
 
@@ -19,6 +21,8 @@ class Store:
         self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes, dir=str(folder) if folder else None)  # noqa: SIM115
         self._written = 0
         self._block = bytearray()
+        self._starts = array("Q")
+        self._read: tuple[int, bytes] = (0, b"")
 
     def add(self, piece: bytes) -> int:
         """Keep a piece; its place is returned. Raises SinkUnavailable when the disk is full."""
@@ -32,11 +36,17 @@ class Store:
     def get(self, place: int) -> bytes:
         """The piece that `add` gave this place. Raises SinkUnavailable when the disk is full."""
         if place >= self._written:
-            start = place - self._written
-            size = int.from_bytes(self._block[start : start + _SIZE], "little")
-            return bytes(self._block[start + _SIZE : start + _SIZE + size])
-        self._file.seek(place)
-        return self._file.read(int.from_bytes(self._file.read(_SIZE), "little"))
+            return _piece(self._block, place - self._written)
+        start, block = self._read
+        if not start <= place < start + len(block):
+            start, block = self._read = self._read_block(place)
+        return _piece(block, place - start)
+
+    def _read_block(self, place: int) -> tuple[int, bytes]:
+        number = bisect_right(self._starts, place) - 1
+        start, *following = self._starts[number : number + 2]
+        self._file.seek(start)
+        return start, self._file.read((following[0] if following else self._written) - start)
 
     def _write(self) -> None:
         try:
@@ -44,6 +54,7 @@ class Store:
             self._file.write(self._block)
         except OSError as error:
             raise no_room(error) from error
+        self._starts.append(self._written)
         self._written += len(self._block)
         self._block.clear()
 
@@ -51,6 +62,11 @@ class Store:
         """Drop what is held."""
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def _piece(block: bytes | bytearray, start: int) -> bytes:
+    end = start + _SIZE + int.from_bytes(block[start : start + _SIZE], "little")
+    return bytes(block[start + _SIZE : end])
 
 
 def no_room(error: OSError) -> SinkUnavailable:

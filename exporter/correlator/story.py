@@ -1,7 +1,7 @@
 """What happened, told from the members of an incident: states by numeric action, status and error code, never by display text."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.correlator.facts import Threat, own
@@ -71,6 +71,7 @@ def story(everything: Sequence[State]) -> tuple[str, ...]:
     return tuple(name for place, name in enumerate(names) if place == 0 or names[place - 1] != name)
 
 
+@lru_cache(256)
 def outcome(told: tuple[str, ...]) -> str:
     """`failure` when any remediation failed, `success` when there was one that was not taken back later, else `unknown`."""
     if not _NOT_REMEDIATED.isdisjoint(told):

@@ -107,14 +107,16 @@ class Telling:
     def facts(self) -> dict[str, Any]:
         """Attributes of the incident, each from the most believed member that has one."""
         best: dict[str, Any] = {}
-        for (names, *_), (_, said) in sorted(self._facts.items(), key=lambda fact: fact[1][0]):
-            for name, value in zip(names, said, strict=True):
-                if value is not None:
-                    best.setdefault(name, value)
+        for key, (_, said) in sorted(self._facts.items(), key=_by_order) if len(self._facts) > 1 else self._facts.items():
+            for name, value in zip(key[0], said, strict=True):
+                if value is not None and name not in best:
+                    best[name] = value
         return best
 
     def resources(self) -> tuple[Resource, ...]:
         """The most believed ones."""
+        if len(self._resources) == 1:
+            return tuple(dict.fromkeys(told(next(iter(self._resources)))))[:MOST_PATHS]
         best: dict[Resource, tuple[bytes, int, bytes]] = {}
         for found, order in self._resources.items():
             for place, resource in enumerate(told(found)):
@@ -160,6 +162,10 @@ class Tellings:
             found.merge(Telling.unpacked(self._store.get(place), sources))
         found.merge(last)
         return found
+
+
+def _by_order(fact: tuple[Any, tuple[bytes, Any]]) -> bytes:
+    return fact[1][0]
 
 
 def _place(source: Source) -> tuple[str, str]:
