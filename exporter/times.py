@@ -32,8 +32,15 @@ def iso(ticks: int, digits: int = 7) -> str:
 
 @lru_cache(1024)
 def _minute(minutes: int) -> str:
-    """`YYYY-MM-DDTHH:MM:`: strftime costs more than all the rest."""
-    return (_EPOCH + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:")
+    """`YYYY-MM-DDTHH:MM:`."""
+    day, minute = divmod(minutes, 1440)
+    return f"{_day(day)}T{minute // 60:02d}:{minute % 60:02d}:"
+
+
+@lru_cache(1024)
+def _day(days: int) -> str:
+    """`YYYY-MM-DD`: strftime costs more than all the rest, and few events of a log are of one minute."""
+    return (_EPOCH + timedelta(days=days)).strftime("%Y-%m-%d")
 
 
 def unix_microseconds(ticks: int) -> int:

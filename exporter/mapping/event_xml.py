@@ -10,9 +10,10 @@ def event_xml(event: Any) -> str:
     """A `WindowsEvent` as one line of XML; what is absent is left out. Never read back by us."""
     data = event.data
     values = data.values()
-    text = "".join(values)
+    text = "\0".join(values)
     if "&" in text or "<" in text or ">" in text:
-        values = map(_escape, values)
+        escaped = _escape(text).split("\0")
+        values = escaped if len(escaped) == len(data) else map(_escape, values)
     head = (event.provider_guid, event.provider_name, event.event_id, event.version, event.level, event.task, event.opcode)
     pieces = [*_frame(*head, event.keywords, event.channel, event.computer, event.user_sid, *data)]
     created = "" if event.created_at is None else f'<TimeCreated SystemTime="{_time(event)}"/>'

@@ -270,9 +270,16 @@ def _clock(name: str) -> Callable[[int], tuple[str, str, bool]]:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
 
     @lru_cache(1024)
+    def date(days: int) -> str:
+        return (epoch + timedelta(days=days)).strftime("%m/%d/%Y")
+
+    @lru_cache(1024)
     def at(minutes: int) -> tuple[str, str, bool]:
+        if zone is UTC:
+            day, minute = divmod(minutes, 1440)
+            return f"{date(day)}\0{minute // 60:02d}:{minute % 60:02d}:", name, False
         when = (epoch + timedelta(minutes=minutes)).astimezone(zone)
-        name = when.tzname() or "-"
-        return f"{when:%m/%d/%Y}\0{when:%H:%M}:", name, _is_suspect(name)
+        abbreviation = when.tzname() or "-"
+        return f"{when:%m/%d/%Y}\0{when:%H:%M}:", abbreviation, _is_suspect(abbreviation)
 
     return at

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.formats.defender_events import WindowsEvent
 from exporter.mapping.event_xml import event_xml
 
-TEXT = st.text(st.sampled_from("ab <>&\"'{}%\n\r\té"), max_size=6)
+TEXT = st.text(st.sampled_from("ab <>&\"'{}%\0\n\r\té"), max_size=6)
 
 
 def event(**values: object) -> WindowsEvent:
