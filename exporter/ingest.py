@@ -6,6 +6,7 @@ that changed are read, from their start: the ids of their events say what is new
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -90,13 +91,11 @@ class Ingester:
             reproducible=options.reproducible,
             **options.reading,
         )
-        self._lock = Lock(folder)
-        try:
-            self.state = State(folder, force_network=options.force_network_state)
+        with ExitStack() as opened:
+            opened.enter_context(Lock(folder))
+            self.state = opened.enter_context(closing(State(folder, force_network=options.force_network_state)))
             self.state.bind({"cases from": options.case_from, "targets": list(options.to)})
-        except BaseException:
-            self._lock.release()
-            raise
+            self._opened = opened.pop_all()
         self._tails = {name: load(name).tails for name in COLLECTORS}
         self._delivery: Delivery | None = None
         self.night = Night()
@@ -104,8 +103,7 @@ class Ingester:
     def close(self) -> None:
         """Give the lock back."""
         self._patience.close()
-        self.state.close()
-        self._lock.release()
+        self._opened.close()
 
     def run(self, sleep: Callable[[float], None] = time.sleep, *, wait: bool = True) -> Night:
         """One night: deliver what is stable; `wait` once for what may become so. Raises SinkError, EvidenceError, ConfigurationError."""

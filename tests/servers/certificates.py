@@ -18,13 +18,14 @@ class Authority:
         self._folder = folder
         self.path = folder / f"{name}.pem"
         self._key = folder / f"{name}.key"
-        _openssl("req", "-x509", *_key(self._key), "-out", self.path, "-days", "2", "-subj", f"/CN={name}")
+        usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        _openssl("req", "-x509", *_key(self._key), "-out", self.path, "-days", "2", "-subj", f"/CN={name}", *usage)
 
     def issue(self, name: str, *, alternative: str = "IP:127.0.0.1", days: int = 2) -> Path:
         """A certificate; negative `days` make one that has expired."""
         path, key, request, extension = (self._folder / f"{name}.{end}" for end in ("pem", "key", "csr", "ext"))
         _openssl("req", *_key(key), "-out", request, "-subj", f"/CN={name}")
-        extension.write_text(f"subjectAltName={alternative}\n")
+        extension.write_text(f"subjectAltName={alternative}\nauthorityKeyIdentifier=keyid\n")
         signed = ("-CA", self.path, "-CAkey", self._key, "-CAcreateserial", "-extfile", extension)
         _openssl("x509", "-req", "-in", request, *signed, "-days", days, "-out", path)
         path.write_bytes(path.read_bytes() + key.read_bytes())

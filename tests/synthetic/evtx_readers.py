@@ -46,7 +46,7 @@ def _from_json(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_xml(event: ElementTree.Element) -> dict[str, Any]:
-    system = {child.tag.removeprefix(_NAMESPACE): child for child in event.find(f"{_NAMESPACE}System") or ()}
+    system = {child.tag.removeprefix(_NAMESPACE): child for child in event.iterfind(f"{_NAMESPACE}System/*")}
     activity = system["Correlation"].get("ActivityID")
     return {
         "record_id": int(system["EventRecordID"].text or ""),
@@ -60,5 +60,5 @@ def _from_xml(event: ElementTree.Element) -> dict[str, Any]:
         "thread_id": int(system["Execution"].get("ThreadID") or ""),
         "activity_id": activity.strip("{}").upper() if activity else None,
         "user_sid": system["Security"].get("UserID") or None,
-        "data": {item.get("Name"): item.text or "" for item in event.find(f"{_NAMESPACE}EventData") or ()},
+        "data": {item.get("Name"): item.text or "" for item in event.iterfind(f"{_NAMESPACE}EventData/*")},
     }
