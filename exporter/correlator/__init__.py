@@ -79,7 +79,7 @@ class _Joining:
         self._held = Held()
         self._store = store
         self._contents: dict[str, Content] = {}
-        self.incidents = Incidents(store, self._contents)
+        self.incidents = Incidents(host, store, self._contents)
         self._given = 0
         self._places: Places
 

@@ -1,5 +1,6 @@
 """Values as bytes that this process reads again: msgpack, and a form for what it has none for."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,18 +14,23 @@ encode = _ENCODER.encode
 
 
 def pack(value: Any) -> bytes:
-    """Of tuples, lists, texts, numbers, bytes and None, any texts and numbers."""
+    """Of tuples, lists, structs, texts, numbers, bytes and None, any texts and numbers."""
     try:
         return encode(value) + _PLAIN
     except (UnicodeEncodeError, OverflowError):
-        return encode(_escape(value)) + _ESCAPED
+        return encode(_escape(msgspec.to_builtins(value, builtin_types=(bytes,)))) + _ESCAPED
 
 
-def unpack(data: bytes, kind: Any) -> Any:
-    """What `pack` was given, as a type."""
-    if data.endswith(_PLAIN):
-        return decode(memoryview(data)[:-1], kind)
-    return msgspec.convert(msgspec.msgpack.decode(memoryview(data)[:-1], ext_hook=unescape), kind)
+def unpacker(kind: Any) -> Callable[[bytes], Any]:
+    """What gives what `pack` was given, as a type."""
+    plain = msgspec.msgpack.Decoder(kind).decode
+
+    def unpack(data: bytes) -> Any:
+        if data.endswith(_PLAIN):
+            return plain(memoryview(data)[:-1])
+        return unescaped(memoryview(data)[:-1], kind)
+
+    return unpack
 
 
 def decode(data: bytes | memoryview, kind: Any) -> Any:

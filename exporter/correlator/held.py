@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct
 
-from exporter.correlator.encoding import pack, unpack
+from exporter.correlator.encoding import pack, unpacker
 from exporter.correlator.keys import Anchor, Keys, Threat
 
 FAR = 1 << 63
@@ -15,7 +15,7 @@ FAR = 1 << 63
 _ORDER = Struct(">BQ20s")
 _LENGTH = 4
 """Bytes before a packed anchor."""
-_FIELDS: typing.Any = tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])]  # type: ignore[misc]
+_unpack = unpacker(tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])])  # type: ignore[misc]
 _KNOWN = 4096
 _UNPACKED = 512
 
@@ -175,7 +175,7 @@ def _packed(keys: Keys) -> bytes:
 
 
 def _unpacked(said: bytes) -> Keys:
-    return Keys(_anchor(said), *unpack(said[len(_head(said)) :], _FIELDS))
+    return Keys(_anchor(said), *_unpack(said[len(_head(said)) :]))
 
 
 def _packed_anchor(anchor: Anchor | None) -> bytes:

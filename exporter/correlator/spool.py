@@ -11,7 +11,6 @@ from typing import Any, get_type_hints
 import msgspec
 
 from exporter.correlator.encoding import decode, encode, escaped, unescape, unescaped
-from exporter.correlator.incident import Incident
 from exporter.correlator.keys import JOINABLE
 from exporter.correlator.store import no_room
 from exporter.records import Payload, Record
@@ -22,7 +21,7 @@ _BLOCK_BYTES = 1 << 16
 _BLOCK_HEAD = struct.Struct("<BII")
 """Class of the payload, number of the origin, size of the encoded payload."""
 _HEAD = struct.Struct("<BII")
-_CLASSES: tuple[type[Any], ...] = (*JOINABLE, Incident)
+_CLASSES: tuple[type[Any], ...] = tuple(JOINABLE)
 _INDEX = {payload: index for index, payload in enumerate(_CLASSES)}
 _POSITIONAL = [kind.__match_args__ == kind.__struct_fields__ for kind in _CLASSES]
 """Whether a class takes its fields by position; the others take them by name only."""

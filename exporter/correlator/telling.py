@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any
 
-from exporter.correlator.encoding import pack, unpack
+from exporter.correlator.encoding import pack, unpacker
 from exporter.correlator.facts import Threat, facts, resources, told
 from exporter.correlator.incident import MOST_PATHS
 from exporter.correlator.store import Store
@@ -18,7 +18,7 @@ _CODES = {name: code for code, name in enumerate(NAMES)}
 _STATE = Struct("<QBB")
 _KEYS: dict[tuple[Any, ...], int] = {}
 """Names with what of them is said, numbered: there are few."""
-_Packed = tuple[int, bytes, int, list[tuple[int, bytes, tuple[Any, ...]]], list[tuple[list[tuple[str, str]], bytes]], bytes]
+_unpack = unpacker(tuple[int, bytes, int, list[tuple[int, bytes, tuple[Any, ...]]], list[tuple[list[tuple[str, str]], bytes]], bytes])
 ANY: Threat = (None, frozenset())
 _LIVE = 256
 _RANK = 1
@@ -77,7 +77,7 @@ class Telling:
     def unpacked(cls, data: bytes, sources: Sequence[Source]) -> "Telling":
         """What `packed` gave."""
         made, keys = cls(), list(_KEYS)
-        source, made._first, made._verdict, facts, found, states = unpack(data, _Packed)
+        source, made._first, made._verdict, facts, found, states = _unpack(data)
         made.source = sources[source]
         made._facts = {keys[key]: (order, said) for key, order, said in facts}
         made._resources = {tuple([Resource(*one) for one in some]): order for some, order in found}
