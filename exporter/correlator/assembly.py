@@ -56,25 +56,22 @@ class Assembly:
         self._entries = entries
         self._host = host
         said = _said(group, held)
-        times, identities, tiers, ranks, positions = zip(*_ordered(group, held), strict=True)
-        self._count = len(identities)
+        members = _ordered(group, held)
+        times, identities, tiers, ranks, positions = zip(*members, strict=True)
+        self._count = len(members)
         self._listed = b"".join(identities[:MOST_MEMBERS])
         self._ranks = bytes(ranks[:MOST_MEMBERS])
         self._tiers = bytes(tiers[:MOST_MEMBERS])
         self._kinds = _kinds(frozenset(ranks))
         self._resource_ids = sorted(_resource_ids(said))
-        found = [
-            (*order, threat_id)
-            for *order, position in zip(tiers, ranks, identities, positions, strict=True)
-            if (threat_id := held.keys(position).threat_id)
-        ]
+        found = [(tier, rank, one, said_id) for _, one, tier, rank, position in members if (said_id := held.keys(position).threat_id)]
         self.threat_id = min(found)[3] if found else min((one for one in group.threats if isinstance(one, int)), default=None)
         self.first_at = times[0] if times[0] < FAR else None
         self._last_at = max([time for position in positions for time in held.times(position)], default=None)
         single = [one for one in said if one.breadth != BROADEST] or said
         self.threat: Threat = (self.threat_id, _names(frozenset([one.threats for one in single]), self.threat_id))
-        self.key = ("incident", str(self.threat_id or ""), _digest(identities, 8))
-        self._hash = _digest(identities, 20)
+        digest, self._hash = _digests(identities)
+        self.key = ("incident", str(self.threat_id or ""), digest)
         self.id = identity(case, host, *self.key)
 
     def finish(self, contents: Mapping[str, Content], told: Telling) -> Record:
@@ -183,6 +180,8 @@ def _resource_ids(members: Iterable[Keys]) -> Iterable[str]:
             yield keys.anchor[1]
 
 
-def _digest(identities: Iterable[bytes], size: int) -> str:
-    """Of identities as texts, of each its first `size` bytes in hex digits, with NUL between them."""
-    return hashlib.sha256(b"".join(sorted(identity[:size] for identity in identities)).hex("\0", size).encode()).hexdigest()
+def _digests(identities: Iterable[bytes]) -> tuple[str, str]:
+    """Of identities as texts with NUL between them: of the first 8 bytes of each in hex digits, and of all of it."""
+    ordered = sorted(identities)
+    texts = b"".join([one[:8] for one in ordered]).hex("\0", 8), b"".join(ordered).hex("\0", 20)
+    return hashlib.sha256(texts[0].encode()).hexdigest(), hashlib.sha256(texts[1].encode()).hexdigest()

@@ -11,7 +11,9 @@ from exporter.correlator.store import Store
 from exporter.correlator.telling import Telling
 from exporter.records import Integrity, Record, Source
 
-_NUMBER = Struct(">Q")
+_TIME = Struct(">Q")
+_PLACE = 12
+"""Bytes."""
 _unpack = unpacker(tuple[int, int, str, Incident])
 
 
@@ -33,20 +35,20 @@ class Incidents:
         integrity = self._integrities.setdefault(record.integrity, len(self._integrities))
         place = self._store.add(pack((source, integrity, record.hash, record.payload)))
         time = FAR if assembly.first_at is None else assembly.first_at
-        self._orders.append(_NUMBER.pack(time) + "\0".join(record.key).encode() + _NUMBER.pack(place))
+        self._orders.append(_TIME.pack(time) + "\0".join(record.key).encode() + place.to_bytes(_PLACE, "big"))
 
     def records(self) -> Iterator[Record]:
         """By time, then by key."""
-        sources, integrities, size = list(self._sources), list(self._integrities), _NUMBER.size
+        sources, integrities = list(self._sources), list(self._integrities)
         for order in sorted(self._orders):
-            [place] = _NUMBER.unpack(order[-size:])
+            place = int.from_bytes(order[-_PLACE:], "big")
             source, integrity, digest, payload = _unpack(self._store.get(place))
             yield Record(
                 payload=payload,
                 host=self._host,
                 source=sources[source],
                 collector="correlator",
-                key=tuple(order[size:-size].decode().split("\0")),
+                key=tuple(order[_TIME.size : -_PLACE].decode().split("\0")),
                 hash=digest,
                 integrity=integrities[integrity],
             )

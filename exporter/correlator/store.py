@@ -2,51 +2,43 @@
 
 import contextlib
 import tempfile
-from array import array
-from bisect import bisect_right
 from pathlib import Path
 
 from exporter.errors import SinkUnavailable
 
 _MEMORY_BYTES = 1 << 18
-_BLOCK_BYTES = 1 << 15
-_SIZE = 4
-"""Bytes before each piece."""
+_BLOCK_BYTES = 1 << 16
+_SIZE_BITS = 32
+_SIZE = (1 << _SIZE_BITS) - 1
 
 
 class Store:
-    """Pieces in, the same pieces out by their places, in any order."""
+    """Pieces in, the same pieces out by their places, in any order.
+
+    A place says where a piece begins, and in its lower bits how long it is.
+    """
 
     def __init__(self, folder: Path | None = None, memory_bytes: int = _MEMORY_BYTES) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes, dir=str(folder) if folder else None)  # noqa: SIM115
         self._written = 0
         self._block = bytearray()
-        self._starts = array("Q")
-        self._read: tuple[int, bytes] = (0, b"")
 
     def add(self, piece: bytes) -> int:
         """Keep a piece; its place is returned. Raises SinkUnavailable when the disk is full."""
-        place = self._written + len(self._block)
-        self._block += len(piece).to_bytes(_SIZE, "little")
+        place = self._written + len(self._block) << _SIZE_BITS | len(piece)
         self._block += piece
         if len(self._block) >= _BLOCK_BYTES:
             self._write()
         return place
 
     def get(self, place: int) -> bytes:
-        """The piece that `add` gave this place. Raises SinkUnavailable when the disk is full."""
-        if place >= self._written:
-            return _piece(self._block, place - self._written)
-        start, block = self._read
-        if not start <= place < start + len(block):
-            start, block = self._read = self._read_block(place)
-        return _piece(block, place - start)
-
-    def _read_block(self, place: int) -> tuple[int, bytes]:
-        number = bisect_right(self._starts, place) - 1
-        start, *following = self._starts[number : number + 2]
+        """The piece that `add` gave this place."""
+        start, size = place >> _SIZE_BITS, place & _SIZE
+        if start >= self._written:
+            start -= self._written
+            return bytes(self._block[start : start + size])
         self._file.seek(start)
-        return start, self._file.read((following[0] if following else self._written) - start)
+        return self._file.read(size)
 
     def _write(self) -> None:
         try:
@@ -54,7 +46,6 @@ class Store:
             self._file.write(self._block)
         except OSError as error:
             raise no_room(error) from error
-        self._starts.append(self._written)
         self._written += len(self._block)
         self._block.clear()
 
@@ -62,11 +53,6 @@ class Store:
         """Drop what is held."""
         with contextlib.suppress(OSError):
             self._file.close()
-
-
-def _piece(block: bytes | bytearray, start: int) -> bytes:
-    end = start + _SIZE + int.from_bytes(block[start : start + _SIZE], "little")
-    return bytes(block[start + _SIZE : end])
 
 
 def no_room(error: OSError) -> SinkUnavailable:
