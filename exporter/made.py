@@ -32,7 +32,7 @@ _DIGITS = 7
 _LONGEST = 8192
 _NOTED = 1 << 13
 _SEEN = 3
-_Known: TypeAlias = tuple[Callable[..., bytes], tuple[bytes, ...] | None, tuple[Repeat, ...], str, str, str]
+_Known: TypeAlias = tuple[Callable[..., bytes] | None, tuple[bytes, ...] | None, tuple[Repeat, ...], str, str, str]
 """What writes the document, what it is given, what makes each target's lines, what stands before the number in the identity, the event id,
 and the kind's name."""
 
@@ -75,7 +75,6 @@ class EventMaker:
         self._case, self._host, self._kinds = order.run.case, order.host, mapper.kinds
         self._makers = [made for target in order.targets if (made := maker(target)) is not None]
         self._line_makers = [one for one in self._makers if isinstance(one, LineMaker)]
-        self._has_documents = len(self._line_makers) < len(self._makers)
         self._now, self._probe = _Now(order.host, source), _Now(order.host, source)
         self._logs: dict[tuple[object, str], tuple[bytes, ...] | None] = {}
         self._known: dict[tuple[object, str], _Known | None] = {}
@@ -108,7 +107,7 @@ class EventMaker:
         now.host = of_host(host, self._host)
         now.id, now.text = identity(self._case, now.host, *key), iso(ticks, event.created_digits)
         try:
-            now.log, now.around = None if said is None else self._log(said[0]), None
+            now.log, now.around = self._log(said[0]) if said is not None and self._documents else None, None
             is_apart = said is not None and host is None and self._take_apart(said)
             self._write(payload.kind)
         except _REFUSED:
@@ -133,8 +132,9 @@ class EventMaker:
         now.host, now.created_at, now.written_at = self._host, created_at, created_at
         now.text = iso(created_at, _DIGITS)
         now.id = identity(lead, str(number), str(unix_microseconds(created_at)), event_id)
-        for outputs in self._documents:
-            outputs.append(document(now, now, now, None, around))
+        if document is not None:
+            for outputs in self._documents:
+                outputs.append(document(now, now, now, None, around))
         if repeats:
             for repeat, outputs in zip(repeats, self._lines, strict=True):
                 outputs.append(repeat(now))
@@ -178,7 +178,7 @@ class EventMaker:
                     self._noted.clear()
                 self._noted[noted] = seen + 1
                 return False
-        if self._has_documents:
+        if self._documents:
             unusable = dict[str, str]()
             around = now.kind.compiled.around
             if around is None:
@@ -199,7 +199,8 @@ class EventMaker:
             return
         name, channel, _, _, event_id = key
         lead = "\0".join((self._case, self._host, name, channel))
-        self._known[common, data] = now.kind.document, now.around, repeats, lead, event_id, now.payload.kind
+        document = now.kind.document if self._documents else None
+        self._known[common, data] = document, now.around, repeats, lead, event_id, now.payload.kind
 
     def _repeats(self) -> tuple[Repeat, ...] | None:
         now, probe = self._now, self._probe

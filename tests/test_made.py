@@ -143,6 +143,18 @@ def test_what_was_seen_three_times_is_known_again_but_for_longer_numbers_and_oth
     assert msgspec.json.decode(line)["record_number"] == NUMBERS_END - 1
 
 
+@pytest.mark.parametrize(("target", "unused"), [("ecs:a", "rows"), ("timesketch:a.jsonl", "compiled"), ("l2tcsv:a.csv", "compiled")])
+def test_only_what_the_targets_write_is_compiled(target: str, unused: str) -> None:
+    mapper, item = make_mapper("C1", now=NOW), parsed()
+    given = made_by(mapper, "incident", [parse_target(target)])
+    assert given is not None
+    one = given("WS1").here(SOURCE)
+    for number in range(4):
+        said = ("common", (None, 1, 2), "data", (number, NOW, 7, NOW))
+        assert one.take(item.payload, said, item.offset, item.raw_hash, item.integrity)
+    assert {"rows", "compiled"} - vars(mapper.kinds[item.payload.kind]).keys() == {unused}
+
+
 HOSTILE = (
     *("", "=1+1;=x", '"', "a\r\nb", "\u2028\x85\x1b", "+1,2", "x" * 3000, "＝1", "<&>", "%%901", "{}%s\\u0000", "-"),
     *(PROBE.id, PROBE.text, str(PROBE.record_id), str(PROBE.offset), str(PROBE.created_at), "N: 7 \ud7ff\U0001f600"),

@@ -25,12 +25,25 @@ class Kind:
 
     def __init__(self, compiler: Compiler, mapping: RecordMapping, kind: type[Payload]) -> None:
         self.mapping = mapping
+        self._compile = partial(compiler.compile, mapping, kind)
         self._compile_rows = partial(compiler.compile_rows, mapping, kind)
         self._definition = {**mapping.formatter, "message": list(mapping.message), "short_message": list(mapping.short_message)}
-        self.own: Formatter = compile_formatter(self._definition)
         self.times = [(time.attribute, *_digits(time)) for time in mapping.timestamps]
-        self.compiled: CompiledKind = compiler.compile(mapping, kind, frozenset(self.own.used), self.own.message)
-        self.document = self.compiled.document
+
+    @cached_property
+    def own(self) -> Formatter:
+        """Our message."""
+        return compile_formatter(self._definition)
+
+    @cached_property
+    def compiled(self) -> CompiledKind:
+        """Compiled when the first document is asked for."""
+        return self._compile(frozenset(self.own.used), self.own.message)
+
+    @cached_property
+    def document(self) -> Callable[..., bytes]:
+        """What writes documents."""
+        return self.compiled.document
 
     @cached_property
     def rows(self) -> CompiledRows:
