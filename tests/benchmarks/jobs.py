@@ -172,6 +172,11 @@ def _varied_logs(folder: Path) -> Iterator[tuple[str, Path]]:
             write_varied(log, target, 40_000)
         if target.exists():
             yield f"{name}, no event twice", target
+    target = folder / "forwarded.evtx"
+    if log.exists() and not target.exists():
+        write_varied(log, target, 20_000, senders=200)
+    if target.exists():
+        yield f"{name}, no event twice, forwarded by 200 computers", target
 
 
 def _logs(folder: Path) -> list[tuple[str, Path, Path, Path]]:

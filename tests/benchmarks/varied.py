@@ -18,10 +18,18 @@ _STEM = re.compile(r"\w+(?=\.\w+$)")
 _DIGITS = re.compile(r"\d+(?=\D*$)")
 
 
-def write_varied(source: Path, target: Path, count: int) -> None:
-    """`count` events of a real log, over and over, with other GUIDs, times, file names, settings and versions in each."""
+def write_varied(source: Path, target: Path, count: int, senders: int = 0) -> None:
+    """`count` events of a real log, over and over, with other GUIDs, times, file names, settings and versions in each.
+
+    With `senders` they are as in the log of a collector to which so many computers forward their events.
+    """
     chance = random.Random(count)
-    write_evtx(target, _varied(source, count, chance))
+    varied = _varied(source, count, chance)
+    write_evtx(target, (_sent(event, chance.randrange(senders)) for event in varied) if senders else varied)
+
+
+def _sent(event: Event, sender: int) -> Event:
+    return msgspec.structs.replace(event, forwarded=True, computer=f"WS-{sender:04}.example.org")
 
 
 def _varied(source: Path, count: int, chance: random.Random) -> Iterator[Event]:
