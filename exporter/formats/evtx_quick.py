@@ -22,7 +22,7 @@ _RENDERED, _FURTHER = ',"RenderingInfo":{', 'Data":'
 _TIME, _ID, _THREAD, _TAIL, _DATA = '"SystemTime":"', '"}},"EventRecordID":', ',"Correlation":', ',"Channel":', ',"EventData":'
 _APART = tuple(f'"{name}":' for name in ("SystemTime", "EventRecordID", "Correlation", "Execution", "EventData"))
 """What must stand nowhere else for the texts around to say nothing of it."""
-_MOST = 1024
+_MOST = 4096
 _MOST_DIGITS = 18
 _LONGEST = 4096
 _LONGEST_NAME = 200
