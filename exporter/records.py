@@ -167,7 +167,10 @@ class Correlation(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A payload with its origin. `key` is the natural key of sink-contracts C5 without version, case and host."""
+    """A payload with its origin. `key` is the natural key of sink-contracts C5 without version, case and host.
+
+    `identity` is what `event_id` makes of it, where that is known already.
+    """
 
     payload: Payload
     host: str
@@ -180,6 +183,7 @@ class Record(msgspec.Struct, frozen=True):
     integrity: Integrity = UNVERIFIABLE
     incomplete: str | None = None
     correlation: Correlation | None = None
+    identity: str | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -205,7 +209,7 @@ def of_host(told: str | None, file_s: str) -> str:
 
 def event_id(case: str, record: Record) -> str:
     """The identity of sink-contracts C5: 40 hex digits, the same on every run and every machine."""
-    return identity(case, record.host, *record.key)
+    return record.identity or identity(case, record.host, *record.key)
 
 
 def identity(*parts: str) -> str:

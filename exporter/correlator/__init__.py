@@ -103,9 +103,10 @@ class _Joining:
 
     def placed(self, record: Record) -> Record:
         """The next of the host's records, in the order they were held, with its correlation."""
-        correlation = self._places.correlation(self._given, record)
+        position = self._given
         self._given += 1
-        return record if correlation is None else msgspec.structs.replace(record, correlation=correlation)
+        correlation, identity = self._places.correlation(position, record), self._held.identity(position)
+        return msgspec.structs.replace(record, correlation=correlation, identity=identity.hex())
 
     def _groups(self) -> Groups:
         names = Names(self._held.threats)

@@ -13,6 +13,7 @@ from exporter.correlator.keys import Anchor, Keys, Threat
 FAR = 1 << 63
 """Further than any two times."""
 _ORDER = Struct(">BQ20s")
+_IDENTITY = 20
 _LENGTH = 4
 """Bytes before a packed anchor."""
 _unpack = unpacker(tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])])  # type: ignore[misc]
@@ -165,7 +166,8 @@ class Held:
 
     def identity(self, position: int) -> bytes:
         """20 bytes."""
-        return self.parts(position)[2]
+        end = (position + 1) * _ORDER.size
+        return bytes(self._orders[end - _IDENTITY : end])
 
 
 def _packed(keys: Keys) -> bytes:

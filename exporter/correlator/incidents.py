@@ -51,4 +51,5 @@ class Incidents:
                 key=tuple(order[_TIME.size : -_PLACE].decode().split("\0")),
                 hash=digest,
                 integrity=integrities[integrity],
+                identity=payload.incident_id,
             )

@@ -9,7 +9,7 @@ from exporter.correlator import Correlator
 from exporter.correlator.held import Held
 from exporter.correlator.keys import Keys
 from exporter.correlator.store import Store
-from exporter.records import Payload, Record
+from exporter.records import Payload, Record, identity
 from tests.correlator import build
 
 MANY = 600
@@ -30,6 +30,7 @@ def told(payloads: list[Payload], **options: object) -> dict[str, Record]:
     found = build.joined(*payloads, **options)
     assert len({one.key for one in found}) == len(found)
     assert [one.payload for one in found[: len(payloads)]] == payloads
+    assert [one.identity for one in found] == [identity("case", one.host, *one.key) for one in found]
     return {str(one.key): one for one in found}
 
 
