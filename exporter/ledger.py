@@ -25,6 +25,7 @@ class NightLedger:
     """The ledger of one delivery of `ingest`; everything it notes belongs to the transaction of that delivery.
 
     A record of an earlier night that can be part of an incident is offered to the correlator again, from the state, but not written again.
+    That is done for each host that a log has records of: a collector's has those of many, and its own name may change from night to night.
     `done` is told a host whose files were read to the end. While `growing` is set, what a log lacks at its end is not written: the paths of
     such logs are in `cut`.
     """
@@ -32,9 +33,10 @@ class NightLedger:
     def __init__(self, state: State, case: str, done: Callable[[Host, Callable[[], bool]], None]) -> None:
         self._state, self._case, self._done = state, case, done
         self._held: dict[bytes, str | None] = {}
-        self._fresh: dict[bytes, str] = {}
+        self._fresh: dict[bytes, tuple[str, str]] = {}
+        """What was held for the first time: identity and host."""
         self._superseded: dict[str, set[str]] = {}
-        self._host = ""
+        self._known_hosts: set[str] = set()
         self.growing = False
         self.cut: set[str] = set()
         self.new = 0
@@ -43,11 +45,15 @@ class NightLedger:
 
     def earlier(self, host: Host) -> Iterator[Record]:
         """The host's held records."""
-        self._host = host.name
+        self._known_hosts.clear()
         self._held.clear()
         self._fresh.clear()
         self._superseded.clear()
-        rows = self._state.execute("SELECT id, incident, data FROM held WHERE case_id = ? AND host = ?", (self._case, host.name))
+        return self._earlier(host.name)
+
+    def _earlier(self, host: str) -> Iterator[Record]:
+        self._known_hosts.add(host)
+        rows = self._state.execute("SELECT id, incident, data FROM held WHERE case_id = ? AND host = ?", (self._case, host))
         for identity, incident, data in rows:
             self._held[identity] = incident
             yield unpacked(data)
@@ -56,6 +62,9 @@ class NightLedger:
         """New events; what the correlator holds is remembered, whether it was written before or not."""
         if self._is_cut(record, record.incomplete):
             return ()
+        if record.host not in self._known_hosts:
+            for held in self._earlier(record.host):
+                offer(held)
         identity = event_id(self._case, record)
         short = key(identity)
         new = self._state.ids.add(identity)
@@ -66,7 +75,7 @@ class NightLedger:
         if not at_once:
             self._hold(short, record)
             if new:
-                self._fresh[short] = identity
+                self._fresh[short] = identity, record.host
         if not new:
             self.known += 1
             return ()
@@ -80,7 +89,7 @@ class NightLedger:
 
     def _hold(self, short: bytes, record: Record) -> None:
         self._held[short] = None
-        values = (self._case, self._host, short, packed(record))
+        values = (self._case, record.host, short, packed(record))
         self._state.execute("INSERT OR REPLACE INTO held (case_id, host, id, data) VALUES (?, ?, ?, ?)", values)
 
     def release(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -101,7 +110,7 @@ class NightLedger:
             return
         if before is not None and now is not None:
             self._superseded.setdefault(now, set()).add(before)
-        self._state.execute("UPDATE held SET incident = ? WHERE case_id = ? AND host = ? AND id = ?", (now, self._case, self._host, short))
+        self._state.execute("UPDATE held SET incident = ? WHERE case_id = ? AND host = ? AND id = ?", (now, self._case, record.host, short))
 
     def _incident(self, record: Record, incident: Incident) -> list[Record]:
         identity = event_id(self._case, record)
@@ -133,9 +142,9 @@ class NightLedger:
 
     def abandon(self) -> None:
         """The host was not read to its end: what the correlator held of it was not written, and is read again another time."""
-        for short, identity in self._fresh.items():
+        for short, (identity, host) in self._fresh.items():
             self._state.ids.remove(identity)
-            self._state.execute("DELETE FROM held WHERE case_id = ? AND host = ? AND id = ?", (self._case, self._host, short))
+            self._state.execute("DELETE FROM held WHERE case_id = ? AND host = ? AND id = ?", (self._case, host, short))
         self._fresh.clear()
 
 

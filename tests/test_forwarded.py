@@ -114,8 +114,24 @@ def test_the_next_night_tells_no_event_and_no_incident_again(tmp_path: Path) -> 
     night(share)
     after = delivered(tmp_path / "out")[len(before) :]
     assert [(one["host"]["name"], one["event"].get("code")) for one in after if one["event"]["kind"] == "event"] == [(SENDERS[0], "1117")]
-    assert [one["host"]["name"] for one in after if one["event"]["dataset"] == "defender.incident"] == [SENDERS[0]]
+    (incident,) = [one for one in after if one["event"]["dataset"] == "defender.incident"]
+    (earlier,) = [one for one in before if one["event"]["dataset"] == "defender.incident" and one["host"]["name"] == SENDERS[0]]
+    assert (incident["host"]["name"], incident["defender"]["incident"]["member_count"]) == (SENDERS[0], 3)
+    assert incident["defender"]["incident"]["supersedes"] == [earlier["event"]["id"]]
     assert max(evidence_ids(delivered(tmp_path / "out")).values()) == 1
+
+
+def test_what_a_computer_has_sent_is_not_told_again_of_its_own_log(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    forwarded(share / "wec" / LOGS / "ForwardedEvents.evtx")
+    night(share)
+    own = share / "ws1" / LOGS / OWN
+    own.parent.mkdir(parents=True)
+    write_evtx(own, [*story(SENDERS[0], 10), event(1150, 50, computer=SENDERS[0])])
+    run = night(share)
+    assert (run.events, run.known) == (1, 3)
+    found = delivered(tmp_path / "out")
+    assert len([one for one in found if one["event"]["dataset"] == "defender.incident"]) == 3
 
 
 def test_endless_senders_get_no_endless_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
