@@ -20,7 +20,22 @@ from exporter.kinds import KINDS
 from exporter.mapping.load import load_mappings
 from exporter.mapping.mapper import Kind, Mapper, tags_of
 from exporter.mapping.references import Moment, Run
-from exporter.records import UNVERIFIABLE, Integrity, Made, Messages, Output, Payload, Record, Row, Said, Source, Verdict, identity, of_host
+from exporter.records import (
+    UNVERIFIABLE,
+    Integrity,
+    Lines,
+    Made,
+    Messages,
+    Output,
+    Payload,
+    Record,
+    Row,
+    Said,
+    Source,
+    Verdict,
+    identity,
+    of_host,
+)
 from exporter.sinks.parts import maker
 from exporter.sinks.repeated import NUMBERS_END, PROBE, LineMaker, Repeat
 from exporter.sinks.targets import SinkTarget
@@ -30,6 +45,8 @@ _REFUSED = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 _MOST, _MOST_LOGS = 512, 4096
 _DIGITS = 7
 _LONGEST = 8192
+_LINES = 4 << 20
+"""Bytes of lines that are kept: few events of a log are longer than a few thousand."""
 _NOTED = 1 << 13
 _SEEN = 3
 _Known: TypeAlias = tuple[Callable[..., bytes] | None, tuple[bytes, ...] | None, tuple[Repeat, ...], str, str, str]
@@ -79,6 +96,7 @@ class EventMaker:
         self._logs: dict[tuple[object, str], tuple[bytes, ...] | None] = {}
         self._known: dict[tuple[object, str], _Known | None] = {}
         self._noted: dict[int, int] = {}
+        self._size = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -191,8 +209,10 @@ class EventMaker:
 
     def _learn(self, common: object, data: str, key: tuple[str, ...]) -> None:
         """Keep what is written around what is the event's own, or that it is not to be told apart."""
-        if len(self._known) >= _MOST:
+        self._size += sum(len(line) for outputs in self._lines for _, line in cast(Lines, outputs[-1]))
+        if len(self._known) >= _MOST or self._size > _LINES:
             self._known.clear()
+            self._size = 0
         now, repeats = self._now, self._repeats() if self._line_makers else ()
         if repeats is None:
             self._known[common, data] = None

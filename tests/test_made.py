@@ -155,6 +155,15 @@ def test_only_what_the_targets_write_is_compiled(target: str, unused: str) -> No
     assert {"rows", "compiled"} - vars(mapper.kinds[item.payload.kind]).keys() == {unused}
 
 
+def test_what_is_kept_of_long_lines_is_bounded() -> None:
+    one, item = maker("timesketch:a.jsonl"), parsed(data={"x": "y" * 8000})
+    for number in range(300):
+        said = ("common", (None, 1, 2), f"data {number}", (number, NOW, 7, NOW))
+        for _ in range(3):
+            assert one.take(item.payload, said, item.offset, item.raw_hash, item.integrity)
+    assert 0 < len(one._known) < 256
+
+
 HOSTILE = (
     *("", "=1+1;=x", '"', "a\r\nb", "\u2028\x85\x1b", "+1,2", "x" * 3000, "＝1", "<&>", "%%901", "{}%s\\u0000", "-"),
     *(PROBE.id, PROBE.text, str(PROBE.record_id), str(PROBE.offset), str(PROBE.created_at), "N: 7 \ud7ff\U0001f600"),

@@ -231,11 +231,17 @@ def _form(row: Row) -> _Form:
 
 def _values(names: tuple[str, ...], types: Mapping[str, type]) -> Callable[[Mapping[str, Any]], Sequence[str]]:
     """A function that gives the values of these attributes as texts."""
-    found = {types.get(name) for name in names}
-    if len(names) > 1 and found <= {str, int}:
-        get = itemgetter(*names)
-        return get if found == {str} else lambda own: [*map(str, get(own))]
-    return lambda own: [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in names]
+    if len(names) < 2 or not {types.get(name) for name in names} <= {str, int}:
+        return lambda own: [value if (value := own[name]).__class__ is str else str(cleaned(value)) for name in names]
+    get, numbers = itemgetter(*names), [place for place, name in enumerate(names) if types[name] is int]
+
+    def values(own: Mapping[str, Any]) -> Sequence[str]:
+        found = [*get(own)]
+        for place in numbers:
+            found[place] = str(found[place])
+        return found
+
+    return values if numbers else get
 
 
 def _place(name: str, inode: str) -> bytes:
