@@ -9,6 +9,7 @@ import pytest
 
 from exporter.cli import exit_codes
 from exporter.correlator.spool import Spool
+from exporter.correlator.store import Store
 from exporter.errors import SinkUnavailable
 from tests.cli.run import invoke
 from tests.conftest import missing
@@ -195,6 +196,19 @@ def test_records_that_wait_for_their_incident(disk: Disk) -> None:
     with pytest.raises(SinkUnavailable, match="no room for temporary files"):
         fill()
     spool.close()
+
+
+def test_incidents_that_wait_for_the_records_of_their_host(disk: Disk) -> None:
+    store = Store(disk.folder, memory_bytes=1)
+    disk.leave(BLOCK)
+
+    def fill() -> None:
+        places = [store.add(bytes(1000)) for _ in range(100)]
+        assert [store.get(place) for place in places] == [bytes(1000)] * 100
+
+    with pytest.raises(SinkUnavailable, match="no room for temporary files"):
+        fill()
+    store.close()
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 4, 30])

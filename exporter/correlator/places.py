@@ -11,7 +11,7 @@ from exporter.correlator.held import Held
 from exporter.correlator.telling import ANY, Telling, Tellings
 from exporter.records import Correlation, Record
 
-_OPEN = 256
+_OPEN = 2048
 _SMALL = 8
 """Records of an incident that may be put together once more."""
 

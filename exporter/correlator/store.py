@@ -32,13 +32,16 @@ class Store:
         return place
 
     def get(self, place: int) -> bytes:
-        """The piece that `add` gave this place."""
+        """The piece that `add` gave this place. Raises SinkUnavailable when the disk is full."""
         start, size = place >> _SIZE_BITS, place & _SIZE
         if start >= self._written:
             start -= self._written
             return bytes(self._block[start : start + size])
-        self._file.seek(start)
-        return self._file.read(size)
+        try:
+            self._file.seek(start)
+            return self._file.read(size)
+        except OSError as error:
+            raise no_room(error) from error
 
     def _write(self) -> None:
         try:

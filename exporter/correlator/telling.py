@@ -20,7 +20,7 @@ _KEYS: dict[tuple[Any, ...], int] = {}
 """Names with what of them is said, numbered: there are few."""
 _unpack = unpacker(tuple[int, bytes, int, list[tuple[int, bytes, tuple[Any, ...]]], list[tuple[list[tuple[str, str]], bytes]], bytes])
 ANY: Threat = (None, frozenset())
-_LIVE = 256
+_LIVE = 1024
 _RANK = 1
 """Bytes of an order before what follows the rank."""
 

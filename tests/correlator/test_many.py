@@ -12,9 +12,16 @@ from exporter.correlator.store import Store
 from exporter.records import Payload, Record, identity
 from tests.correlator import build
 
-MANY = 600
-"""More than are open at a time, and than are told as objects."""
+MANY = 300
+OPEN, LIVE = 100, 50
+"""Incidents that are put together at a time, and that are told as objects."""
 HOSTILE = ("\ud800", "\0", "é\u2028", '"\\', "x" * 20_000)
+
+
+@pytest.fixture(autouse=True)
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.correlator.places._OPEN", OPEN)
+    monkeypatch.setattr("exporter.correlator.telling._LIVE", LIVE)
 
 
 def detection(number: int) -> tuple[Payload, ...]:

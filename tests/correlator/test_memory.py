@@ -2,9 +2,14 @@
 
 import gc
 import tracemalloc
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import pytest
+
 from exporter.correlator import Correlator
+from exporter.records import Payload
 from tests.correlator.build import acted, at, detected, line, record
 
 DETECTIONS = 700
@@ -35,21 +40,27 @@ def test_a_held_record_costs_less_than_300_bytes_and_1600_while_weak_joins_are_m
     assert finished / (3 * DETECTIONS) < 1600
 
 
-def test_a_detection_that_is_its_own_incident_costs_less_than_half_a_kilobyte(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("makes", "offered", "finished"), [((detected,), 400, 500), ((detected, acted), 600, 1000)])
+def test_a_distinct_detection_costs_less_than_half_a_kilobyte_and_one_where_its_records_stand_far_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, makes: tuple[Callable[..., Payload], ...], offered: int, finished: int
+) -> None:
+    monkeypatch.setattr("exporter.correlator.places._OPEN", 100)
+    monkeypatch.setattr("exporter.correlator.telling._LIVE", 100)
+
     def peaks(count: int) -> tuple[int, int]:
         correlator = Correlator("case", tmp_path, memory_bytes=100_000)
         tracemalloc.start()
         try:
-            for number in range(count):
+            for make, number in product(makes, range(count)):
                 path = f"C:\\Users\\analyst\\Downloads\\{number}.exe"
-                correlator.offer(record(detected(60 * number, number, path=path, detected_at=at(60 * number))))
-            offered = tracemalloc.get_traced_memory()[0]
+                correlator.offer(record(make(60 * number, number, path=path, detected_at=at(60 * number))))
+            before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            assert sum(1 for _ in correlator.finish()) == 2 * count
-            return offered, tracemalloc.get_traced_memory()[1]
+            assert sum(1 for _ in correlator.finish()) == (len(makes) + 1) * count
+            return before, tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    few, many = peaks(1000), peaks(2000)
-    assert many[0] - few[0] < 400 * 1000
-    assert many[1] - few[1] < 500 * 1000
+    few, many = peaks(700), peaks(1400)
+    assert many[0] - few[0] < offered * 700
+    assert many[1] - few[1] < finished * 700
