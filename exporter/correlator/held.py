@@ -16,7 +16,9 @@ _ORDER = Struct(">BQ20s")
 _IDENTITY = 20
 _LENGTH = 4
 """Bytes before a packed anchor."""
-_unpack = unpacker(tuple[tuple(typing.get_type_hints(Keys)[name] for name in Keys.__struct_fields__[1:])])  # type: ignore[misc]
+_Texts: typing.TypeAlias = tuple[str, ...]
+_Numbers: typing.TypeAlias = tuple[int, ...]
+_unpack = unpacker(tuple[_Texts, _Texts, _Texts, _Numbers, int, _Numbers, int, int | None])
 _KNOWN = 4096
 _UNPACKED = 512
 
@@ -31,8 +33,8 @@ class Held:
 
     def __init__(self) -> None:
         self.numbers = array("I")
-        self.threats: set[tuple[Threat, ...]] = set()
-        """All that is said of threats."""
+        self.threats: dict[tuple[Threat, ...], int] = {}
+        """All that is said of threats, numbered."""
         self.naming: list[int] = []
         """Which of the things said name ids besides their anchor."""
         self.entries: set[str] = set()
@@ -44,6 +46,7 @@ class Held:
         self._times = array("q")
         self._ends = array("I", (0,))
         self._unpacked: dict[int, Keys] = {}
+        self._threats: list[tuple[Threat, ...]] = []
         self._by_anchor = array("I")
         self._ranks = array("I")
         self._by_number = array("I")
@@ -54,7 +57,7 @@ class Held:
 
     def add(self, keys: Keys, times: Sequence[int], rank: int, identity: str) -> None:
         """Take a record. `identity` is that of its document, in hex digits."""
-        said = _packed(keys)
+        said = _packed(keys, self.threats.setdefault(keys.threats, len(self.threats)))
         if len(self._known) >= _KNOWN:
             self._known.clear()
         number = self._known.setdefault(said, len(self._said))
@@ -67,7 +70,6 @@ class Held:
         self._orders += _ORDER.pack(rank, min(times) if times else FAR, bytes.fromhex(identity))
 
     def _note(self, keys: Keys, number: int) -> None:
-        self.threats.add(keys.threats)
         if keys.quarantines or keys.resources:
             self.naming.append(number)
         if keys.anchor is not None:
@@ -82,11 +84,15 @@ class Held:
         self._ranks = array("I", bytes(len(self._by_anchor) * self._by_anchor.itemsize))
         for place, number in enumerate(self._by_anchor):
             self._ranks[number] = place
-        self._by_number = array("I", sorted(range(len(self.numbers)), key=self.numbers.__getitem__))
-        counts = [0] * (len(self._said) + 1)
+        counts = array("I", bytes((len(self._said) + 1) * self.numbers.itemsize))
         for number in self.numbers:
             counts[number + 1] += 1
-        self._starts = array("I", accumulate(counts))
+        self._starts, following = array("I", accumulate(counts)), array("I", accumulate(counts))
+        self._by_number = array("I", bytes(len(self.numbers) * self.numbers.itemsize))
+        for position, number in enumerate(self.numbers):
+            self._by_number[following[number]] = position
+            following[number] += 1
+        self._threats = list(self.threats)
 
     def anchors(self, kind: str = "") -> Iterator[Anchor]:
         """All of them, or those of a kind, in the order in which they came."""
@@ -132,7 +138,7 @@ class Held:
         if found is None:
             if len(self._unpacked) >= _UNPACKED:
                 self._unpacked.clear()
-            self._unpacked[number] = found = _unpacked(self._said[number])
+            self._unpacked[number] = found = _unpacked(self._said[number], self._threats)
         return found
 
     def keys(self, position: int) -> Keys:
@@ -170,14 +176,15 @@ class Held:
         return bytes(self._orders[end - _IDENTITY : end])
 
 
-def _packed(keys: Keys) -> bytes:
+def _packed(keys: Keys, threats: int) -> bytes:
     """The anchor, which all that have it begin with, and the rest."""
-    rest = keys.quarantines, keys.resources, keys.sha1s, keys.signatures, keys.threats, keys.paths, keys.breadth, keys.threat_id
+    rest = keys.quarantines, keys.resources, keys.sha1s, keys.signatures, threats, keys.paths, keys.breadth, keys.threat_id
     return _packed_anchor(keys.anchor) + pack(rest)
 
 
-def _unpacked(said: bytes) -> Keys:
-    return Keys(_anchor(said), *_unpack(said[len(_head(said)) :]))
+def _unpacked(said: bytes, threats: Sequence[tuple[Threat, ...]]) -> Keys:
+    quarantines, resources, sha1s, signatures, number, paths, breadth, threat_id = _unpack(said[len(_head(said)) :])
+    return Keys(_anchor(said), quarantines, resources, sha1s, signatures, threats[number], paths, breadth, threat_id)
 
 
 def _packed_anchor(anchor: Anchor | None) -> bytes:

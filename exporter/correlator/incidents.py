@@ -12,7 +12,7 @@ from exporter.correlator.telling import Telling
 from exporter.records import Integrity, Record, Source
 
 _TIME = Struct(">Q")
-_PLACE = 12
+_DIGEST, _PLACE = 32, 12
 """Bytes."""
 _unpack = unpacker(tuple[int, int, str, Incident])
 
@@ -35,21 +35,22 @@ class Incidents:
         integrity = self._integrities.setdefault(record.integrity, len(self._integrities))
         place = self._store.add(pack((source, integrity, record.hash, record.payload)))
         time = FAR if assembly.first_at is None else assembly.first_at
-        self._orders.append(_TIME.pack(time) + "\0".join(record.key).encode() + place.to_bytes(_PLACE, "big"))
+        _, threat_id, digest = record.key
+        self._orders.append(_TIME.pack(time) + f"{threat_id}\0".encode() + bytes.fromhex(digest) + place.to_bytes(_PLACE, "big"))
 
     def records(self) -> Iterator[Record]:
         """By time, then by key."""
         sources, integrities = list(self._sources), list(self._integrities)
         for order in sorted(self._orders):
-            place = int.from_bytes(order[-_PLACE:], "big")
-            source, integrity, digest, payload = _unpack(self._store.get(place))
+            threat_id, digest = order[_TIME.size : -_PLACE - _DIGEST - 1].decode(), order[-_PLACE - _DIGEST : -_PLACE].hex()
+            source, integrity, hash_, payload = _unpack(self._store.get(int.from_bytes(order[-_PLACE:], "big")))
             yield Record(
                 payload=payload,
                 host=self._host,
                 source=sources[source],
                 collector="correlator",
-                key=tuple(order[_TIME.size : -_PLACE].decode().split("\0")),
-                hash=digest,
+                key=("incident", threat_id, digest),
+                hash=hash_,
                 integrity=integrities[integrity],
                 identity=payload.incident_id,
             )
