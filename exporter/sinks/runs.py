@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from operator import itemgetter
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -35,7 +34,6 @@ _OBJECT_BYTES = 160
 _FILE_BUFFER = 1 << 12
 _Pair: TypeAlias = tuple[bytes, bytes]
 """A key and its line."""
-_line_of = itemgetter(1)
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -68,9 +66,10 @@ class SortedRuns:
     def add_all(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Take a few lines with their keys."""
         self._pairs += pairs
+        sizes = [*map(len, chain.from_iterable(pairs))]
         self.count += len(pairs)
-        self.size += sum(map(len, map(_line_of, pairs)))
-        self._used += sum(map(len, chain.from_iterable(pairs))) + len(pairs) * _OBJECT_BYTES
+        self.size += sum(sizes[1::2])
+        self._used += sum(sizes) + len(pairs) * _OBJECT_BYTES
         if self._used > self._memory_bytes:
             self._spill()
 
@@ -107,7 +106,8 @@ class SortedRuns:
         file = CheckedFile(path)
         try:
             for block in self._sorted():
-                file.write(block.encoded)
+                for part in block.encoded:
+                    file.write(part)
             file.commit()
         finally:
             file.abort()
@@ -153,49 +153,59 @@ class SortedRuns:
 
 
 class Block:
-    """Some sorted lines with their keys, as they lie in a file."""
+    """Some sorted lines with their keys: one by one, as `packed` lies in a file (sizes, keys, lines), or both."""
 
-    __slots__ = ("_keys", "_pairs", "_sizes", "lines")
+    __slots__ = ("_packed", "_pairs")
 
-    def __init__(self, sizes: "array[int]", keys: bytes, lines: bytes, pairs: list[_Pair] | None = None) -> None:
-        self._sizes = sizes
-        self._keys = keys
-        self.lines = lines
+    def __init__(self, packed: "tuple[array[int], bytes, bytes] | None", pairs: list[_Pair] | None = None) -> None:
+        self._packed = packed
         self._pairs = pairs
 
     @property
     def pairs(self) -> list[_Pair]:
         """The lines one by one."""
         if self._pairs is None:
-            count = len(self)
-            self._pairs = list(zip(_cut(self._keys, self._sizes[:count]), _cut(self.lines, self._sizes[count:]), strict=True))
+            assert self._packed is not None
+            count, (sizes, keys, lines) = len(self), self._packed
+            self._pairs = list(zip(_cut(keys, sizes[:count]), _cut(lines, sizes[count:]), strict=True))
         return self._pairs
 
+    @property
+    def lines(self) -> bytes:
+        """The lines without their keys."""
+        return b"".join(self.each()) if self._packed is None else self._packed[2]
+
     def __len__(self) -> int:
-        return len(self._sizes) // 2
+        return len(self.pairs) if self._packed is None else len(self._packed[0]) // 2
 
     def each(self) -> list[bytes]:
-        """The lines without their keys."""
+        """The same one by one."""
         return [line for _, line in self.pairs]
 
     @property
     def first(self) -> _Pair:
-        return self._keys[: self._sizes[0]], self.lines[: self._sizes[len(self)]]
+        if self._packed is None:
+            return self.pairs[0]
+        sizes, keys, lines = self._packed
+        return keys[: sizes[0]], lines[: sizes[len(self)]]
 
     @property
     def last(self) -> _Pair:
-        return self._keys[len(self._keys) - self._sizes[len(self) - 1] :], self.lines[len(self.lines) - self._sizes[-1] :]
+        if self._packed is None:
+            return self.pairs[-1]
+        sizes, keys, lines = self._packed
+        return keys[len(keys) - sizes[len(self) - 1] :], lines[len(lines) - sizes[-1] :]
 
     @property
-    def encoded(self) -> bytes:
-        """As it lies in a file."""
-        sizes = array("Q", (len(self), *self._sizes))
-        return b"".join((_numbers(sizes).tobytes(), self._keys, self.lines))
+    def encoded(self) -> tuple[bytes, bytes]:
+        """As it lies in a file: what comes before the lines, and these."""
+        sizes, keys, lines = self._packed or _packed(self.pairs)
+        return _numbers(array("Q", (len(self), *sizes))).tobytes() + keys, lines
 
 
-def _block(pairs: list[_Pair]) -> Block:
+def _packed(pairs: list[_Pair]) -> "tuple[array[int], bytes, bytes]":
     keys, lines = zip(*pairs, strict=True)
-    return Block(array("Q", (*map(len, keys), *map(len, lines))), b"".join(keys), b"".join(lines), pairs)
+    return array("Q", (*map(len, keys), *map(len, lines))), b"".join(keys), b"".join(lines)
 
 
 def _blocks(pairs: list[_Pair]) -> Iterator[Block]:
@@ -204,7 +214,7 @@ def _blocks(pairs: list[_Pair]) -> Iterator[Block]:
     for end, (_, line) in enumerate(pairs, 1):
         size += len(line)
         if size >= _BLOCK_BYTES or end == len(pairs):
-            yield _block(pairs[start:end])
+            yield Block(None, pairs[start:end])
             start, size = end, 0
 
 
@@ -223,7 +233,7 @@ class _Run:
     def extend(self, blocks: Iterable[Block]) -> None:
         """Write blocks that are not below `last`."""
         for block in blocks:
-            self.file.write(block.encoded)
+            self.file.writelines(block.encoded)
             self.last = block.last
         self.file.flush()
 
@@ -233,7 +243,7 @@ class _Run:
         while head := self.file.read(8):
             count = int.from_bytes(head, "little")
             sizes = _numbers(array("Q", self.file.read(16 * count)))
-            yield Block(sizes, self.file.read(sum(sizes[:count])), self.file.read(sum(sizes[count:])))
+            yield Block((sizes, self.file.read(sum(sizes[:count])), self.file.read(sum(sizes[count:]))))
 
 
 def _numbers(numbers: "array[int]") -> "array[int]":
