@@ -19,7 +19,7 @@ from itertools import pairwise, product
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.correlator.groups import Group, Groups, Members, Names, joined
-from exporter.correlator.held import Held
+from exporter.correlator.held import FAR, Held
 from exporter.correlator.keys import AFTERMATH, BROADEST, ONE, Anchor
 from exporter.correlator.paths import is_place
 from exporter.times import TICKS_PER_SECOND
@@ -156,7 +156,8 @@ def _elsewhere(one: Group, other: Group) -> bool:
 
 def join_entries(groups: Groups) -> None:
     """Lone quarantine groups into detections without one, nearest pairs first: a detection takes one entry at most."""
-    lone = [groups[anchor] for anchor in groups.of_kind("quarantine")]
+    # in the order of time, neighbors look at the same detections, which are made once then
+    lone = sorted((groups[anchor] for anchor in groups.of_kind("quarantine")), key=lambda group: min(group.times, default=FAR))
     finder = Finder(groups, lone, lambda group: group.anchor[0] == "detection" and not group.quarantines)
     found = [(candidate, group.anchor) for group in lone if (candidate := finder.weak(group)) is not None]
     for candidate, anchor in sorted(found, key=lambda pair: (pair[0].tier, pair[0], pair[1])):

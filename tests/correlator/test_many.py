@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from exporter.correlator import Correlator
+from exporter.correlator.groups import Group, Groups
 from exporter.correlator.held import Held
-from exporter.correlator.keys import Keys
+from exporter.correlator.keys import Anchor, Keys
 from exporter.correlator.store import Store
 from exporter.records import Payload, Record, identity
 from tests.correlator import build
@@ -114,3 +115,21 @@ def test_a_correlator_that_is_closed_early_leaves_no_file(tmp_path: Path) -> Non
     next(correlator.finish())
     correlator.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_neighbors_in_time_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mass quarantine: every lone entry looks at the detections around it, which are made anew when they are forgotten."""
+    made: list[Anchor] = []
+    original = Groups._made
+
+    def counted(groups: Groups, anchor: Anchor) -> Group | None:
+        made.append(anchor)
+        return original(groups, anchor)
+
+    monkeypatch.setattr(Groups, "_made", counted)
+    count = 600
+    pairs = ((build.entry(number, number + 1), build.detected(number, number + 1)) for number in range(count))
+    records = [build.record(one) for pair in pairs for one in pair]
+    random.Random(1).shuffle(records)
+    build.joined(*records)
+    assert len(made) < 10 * count
