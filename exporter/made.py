@@ -33,8 +33,8 @@ from exporter.records import (
     Said,
     Source,
     Verdict,
+    host_of,
     identity,
-    of_host,
 )
 from exporter.sinks.parts import maker
 from exporter.sinks.repeated import NUMBERS_END, PROBE, LineMaker, Repeat
@@ -122,7 +122,7 @@ class EventMaker:
             self._known.clear()
         key = event_key(event)
         now.kind, now.payload, now.offset, now.hash, now.number = self._kinds[payload.kind], payload, offset, raw_hash, event.record_id
-        now.host = of_host(host, self._host)
+        now.host = host_of(host, self._host)
         now.id, now.text = identity(self._case, now.host, *key), iso(ticks, event.created_digits)
         try:
             now.log, now.around = self._log(said[0]) if said is not None and self._documents else None, None

@@ -9,7 +9,7 @@ import msgspec
 
 from exporter.collectors import Collector, MadeBy, Settings
 from exporter.collectors.guard import Collected, FileCounts, collect, load, source_of
-from exporter.collectors.host_settings import of_host
+from exporter.collectors.host_settings import settings_of
 from exporter.correlator import Correlator
 from exporter.correlator.incident import Incident
 from exporter.evidence import EvidenceFile
@@ -142,7 +142,7 @@ class Pipeline:
         report = HostReport(name=host.name, name_basis=host.name_basis, missing=tuple(host.missing), unread=host.unread)
         self.report.hosts.append(report)
         self._hosts[host.name] = report
-        settings = of_host(self._settings, host)
+        settings = settings_of(self._settings, host)
         if self._made_by is not None and not any(file.snapshot for _, file in host.files):
             settings = msgspec.structs.replace(settings, made_by=self._made_by(host.name))
         with closing(Correlator(self._mapper.run.case)) as correlator:

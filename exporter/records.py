@@ -202,9 +202,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     document: msgspec.Raw | None = None
 
 
-def of_host(told: str | None, file_s: str) -> str:
+def host_of(told: str | None, of_file: str) -> str:
     """Whose a record is: of the host that is told of it (see `Parsed.host`), if there is one, spelled as that of the file if it is that."""
-    return file_s if told is None or told.casefold() == file_s.casefold() else told
+    return of_file if told is None or told.casefold() == of_file.casefold() else told
 
 
 def event_id(case: str, record: Record) -> str:

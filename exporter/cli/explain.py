@@ -53,13 +53,13 @@ def _find(path: str, number: int, host: str | None, reading: dict[str, Any]) -> 
 def _records(path: str, host: str | None, reading: dict[str, Any]) -> Iterator[Any]:
     from exporter.collectors import Settings
     from exporter.collectors.guard import collect, load
-    from exporter.collectors.host_settings import of_host
+    from exporter.collectors.host_settings import settings_of
     from exporter.job import discovered, images_of
     from exporter.records import Record
 
     with discovered([path], host, carve=reading["carve"], images=images_of(Settings(**reading))) as discovery:
         for found in discovery.hosts:
-            settings = of_host(Settings(**reading), found)
+            settings = settings_of(Settings(**reading), found)
             for name, file in found.files:
                 yield from (item for item in collect(load(name), file, found.name, settings) if isinstance(item, Record))
 

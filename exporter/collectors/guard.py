@@ -13,7 +13,7 @@ import msgspec
 from exporter.collectors import COLLECTORS, Collector, Settings
 from exporter.errors import EvidenceError, FormatError, SourceGone
 from exporter.evidence import EvidenceFile
-from exporter.records import DeadLetter, Made, Parsed, Record, Rejected, Source, Tally, of_host
+from exporter.records import DeadLetter, Made, Parsed, Record, Rejected, Source, Tally, host_of
 
 _EXCERPT = 400
 
@@ -68,7 +68,7 @@ def collect(collector: Collector, file: EvidenceFile, host: str, settings: Setti
                 counts.emitted += item.units
                 kinds[kind] = kinds.get(kind, 0) + 1
                 verdicts[verdict] = verdicts.get(verdict, 0) + 1
-                key, of = key_of(item, file), of_host(item.host, host)
+                key, of = key_of(item, file), host_of(item.host, host)
                 yield Record(payload, of, source, name, key, item.raw_hash, item.offset, item.number, integrity, item.incomplete)
                 if item.incomplete is not None:
                     yield _letter(collector, Rejected(item.offset, item.incomplete, units=0, number=item.number), source, host)

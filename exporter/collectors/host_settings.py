@@ -23,7 +23,7 @@ _HEAD_BYTES = 1 << 16
 _OURS = "mpwpp"
 
 
-def of_host(settings: Settings, host: Host) -> Settings:
+def settings_of(settings: Settings, host: Host) -> Settings:
     """The settings for the files of one host. Raises SourceGone."""
     if host.name_basis == "option":
         settings = msgspec.structs.replace(settings, one_host=True)

@@ -1,9 +1,9 @@
-"""What the summary says of images: what their hash vouches for, and what in them was not read."""
+"""What the summary says of images (what their hash vouches for, what in them was not read) and of computers that sent events."""
 
 import pytest
 
 from exporter.evidence.images import Image, Snapshot, Volume
-from exporter.report.run import RunReport
+from exporter.report.run import HostReport, RunReport
 from exporter.report.summary import summary
 
 
@@ -47,3 +47,12 @@ def test_states_and_volumes_that_were_not_read_are_said():
 
 def test_many_images_are_counted():
     assert said(*(Image(name=f"{number}.raw") for number in range(30)))[-1] == "… and 5 more image(s)"
+
+
+def test_of_many_senders_those_with_most_incidents_are_named_and_the_others_counted():
+    senders = [HostReport(name=f"WS-{number:02}", name_basis="forwarded", forwarded=3, incidents=number % 3) for number in range(30)]
+    lines = summary(RunReport(case="C1", evidence=[], hosts=senders)).splitlines()
+    start = lines.index("Events of 30 other computer(s) in logs of forwarded events:") + 1
+    assert lines[start : start + 2] == ["  WS-02: 3 record(s), 2 incident(s)", "  WS-05: 3 record(s), 2 incident(s)"]
+    assert lines[start + 25] == "  … and 5 more computer(s)"
+    assert not any(line.startswith("Host ") for line in lines)
