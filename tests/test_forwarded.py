@@ -1,14 +1,21 @@
 """A log that a collector filled with the events of many computers: each event is of the computer that sent it."""
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from exporter.evidence.hosts import Host
+from exporter.ledger import NightLedger
 from exporter.pipeline import _FURTHER
+from exporter.records import Record
 from exporter.report.summary import summary
+from exporter.state.checkpoint import State
 from exporter.synthetic.evtx import Event, write_evtx
+from tests.correlator.build import acted, detected, record
 from tests.defender_events import DATA, event
 from tests.ingest.share import delivered, evidence_ids, ids, night
 from tests.line import Exported, export
@@ -142,3 +149,19 @@ def test_endless_senders_get_no_endless_list(tmp_path: Path, monkeypatch: pytest
     assert by_host(run) == {f"WS-{number}": 1 for number in range(1, 9)}
     assert [host.name for host in run.report.hosts] == ["WS-8", "WS-1", "WS-2", _FURTHER]
     assert sum(host.forwarded for host in run.report.hosts) == 7
+
+
+def test_what_a_computer_has_sent_is_known_in_every_log_of_a_night(tmp_path: Path) -> None:
+    offered: list[Record] = []
+
+    def offer(one: Record) -> tuple[Record, ...]:
+        offered.append(one)
+        return ()
+
+    first, second = (msgspec.structs.replace(record(payload), host=SENDERS[0]) for payload in (detected(0), acted(10)))
+    with closing(State(tmp_path / "state")) as state, state.transaction():
+        ledger = NightLedger(state, "C1", lambda *_: None)
+        for name, one in (("WEC-1", first), ("WEC-2", second)):
+            assert list(ledger.earlier(Host(name=name, name_basis="evtx", roots=(), files=(), missing=()))) == []
+            assert ledger.admit(one, offer) == []
+    assert [one.key for one in offered] == [first.key, first.key, second.key]
