@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import msgspec
 
-from exporter.text import cleaned
+from exporter.text import cleaned, host_name
 
 
 class Verdict(StrEnum):
@@ -204,7 +204,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def host_of(told: str | None, of_file: str) -> str:
     """Whose a record is: of the host that is told of it (see `Parsed.host`), if there is one, spelled as that of the file if it is that."""
-    return of_file if told is None or told.casefold() == of_file.casefold() else told
+    name = None if told is None else host_name(told)
+    return of_file if name is None or name.casefold() == of_file.casefold() else name
 
 
 def event_id(case: str, record: Record) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+_LONGEST_NAME = 255
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _INVISIBLE = re.compile(
@@ -21,6 +22,11 @@ def clean(text: str) -> str:
     if text.isascii() or _SURROGATE.search(text) is None:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def host_name(text: str) -> str | None:
+    """What a host is called by this text: names go to states, manifests and file systems too, so they are clean from the start."""
+    return clean(text).strip()[:_LONGEST_NAME] or None
 
 
 def cleaned(value: Any) -> Any:

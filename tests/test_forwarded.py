@@ -11,7 +11,7 @@ import pytest
 from exporter.evidence.hosts import Host
 from exporter.ledger import NightLedger
 from exporter.pipeline import _FURTHER
-from exporter.records import Record
+from exporter.records import Record, host_of
 from exporter.report.summary import summary
 from exporter.state.checkpoint import State
 from exporter.synthetic.evtx import Event, write_evtx
@@ -139,6 +139,14 @@ def test_what_a_computer_has_sent_is_not_told_again_of_its_own_log(tmp_path: Pat
     assert (run.events, run.known) == (1, 3)
     found = delivered(tmp_path / "out")
     assert len([one for one in found if one["event"]["dataset"] == "defender.incident"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [(None, "WEC"), ("", "WEC"), (" \t", "WEC"), ("wec", "WEC"), ("WS\ud800\0 ", "WS\ufffd\u2400"), ("x" * 300, "x" * 255)],
+)
+def test_a_sender_has_a_name_that_any_place_takes(told: str | None, name: str) -> None:
+    assert host_of(told, "WEC") == name
 
 
 def test_endless_senders_get_no_endless_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,10 @@ from exporter.evidence.streams import Limits
 from exporter.evidence.unread import UNREAD, Unread
 from exporter.evidence.uploads import UPLOADS, set_times
 from exporter.records import Rejected
+from exporter.text import host_name
 
 CLIENT_INFO = "client_info.json"
 _LOG_MAGIC = b"ElfFile\0"
-_LONGEST_NAME = 255
 _LARGEST_CLIENT_INFO_BYTES = 1 << 20
 _LOG = ".evtx"
 _DEFENDER_LOG = "microsoft-windows-windows defender%4operational.evtx"
@@ -242,7 +242,7 @@ def _client_name(file: File) -> str | None:
 
 
 def _clean(name: object) -> str | None:
-    return (name.strip()[:_LONGEST_NAME] or None) if isinstance(name, str) else None
+    return host_name(name) if isinstance(name, str) else None
 
 
 def _share_names(roots: Sequence[_Root]) -> None:

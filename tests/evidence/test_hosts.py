@@ -167,6 +167,7 @@ def test_the_option_beats_everything_and_joins_everything(tmp_path: Path) -> Non
         ({"Hostname": " WS-7 "}, "WS-7", "client_info"),
         ({"client_id": "C.1", "os_info": {"hostname": "WS-7"}}, "WS-7", "client_info"),
         ({"hostname": "../../etc"}, "../../etc", "client_info"),
+        ({"hostname": "WS\ud800\0"}, "WS\ufffd\u2400", "client_info"),
         ({"hostname": ""}, "share", "collection"),
         ({"hostname": 7}, "share", "collection"),
         ([], "share", "collection"),
